@@ -1,0 +1,59 @@
+# The course in two commands, `make labs` and `make test`, from a Python 3.11 or newer alone.
+
+.DEFAULT_GOAL := help
+.PHONY: help labs lab test test-fast notebooks constraints clean
+
+# The first Python at hand that will do; name another with `make PYTHON=...`.
+PYTHON ?= $(firstword $(shell for python in python3 python3.13 python3.12 python3.11 python; do \
+    $$python tools/make_venv.py 2>/dev/null && echo $$python && break; done) python3)
+VENV := .venv
+RUN := $(VENV)/bin/python -m
+STAMP := $(VENV)/.installed
+# LAB=01 (or "01 02") restricts `make labs` and `make notebooks` to these.
+LAB ?=
+LABS := $(addprefix --lab ,$(LAB))
+
+# TensorFlow's start-up notes are not for a student's screen.
+export TF_CPP_MIN_LOG_LEVEL := 3
+
+help:  ## this list
+	@echo "make TARGET, where TARGET is one of"
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' Makefile
+
+labs: $(STAMP)  ## run every lab (LAB=01: that one); executed copies under build/labs, one table
+	$(RUN) moe_keras.cli labs run $(LABS)
+
+lab: $(STAMP)  ## open JupyterLab on the students' copies
+	$(RUN) jupyterlab --notebook-dir=notebooks
+
+test: test-fast  ## everything: test-fast, then the labs against their stored outputs, in quick mode
+	$(RUN) moe_keras.cli labs check
+
+test-fast: $(STAMP)  ## ruff, unit tests and doctests, without the labs
+	$(RUN) ruff check
+	$(RUN) ruff format --check
+	$(RUN) pytest
+
+notebooks: $(STAMP)  ## make the students' copies and the executed solutions anew from the sources
+	$(RUN) moe_keras.cli labs generate $(LABS)
+
+# With the oldest Python: what it can install, the newer ones can too.
+constraints: PYTHON := python3.11
+constraints:  ## pin today's versions of all dependencies in constraints.txt
+	$(PYTHON) -m venv --clear build/constraints
+	build/constraints/bin/python -m pip install --upgrade --upgrade-strategy eager --editable .[dev]
+	build/constraints/bin/python -m pip freeze --all --exclude-editable --exclude pip > build/pins.txt
+	(echo "# Made by 'make constraints': the versions that the tests run on."; cat build/pins.txt) > constraints.txt
+
+clean:  ## remove the environment and everything that was built
+	rm -rf $(VENV) build
+
+# A copied or moved checkout has an environment that still points to the old place.
+ifneq ($(shell cat $(STAMP) 2>/dev/null),$(CURDIR))
+.PHONY: $(STAMP)
+endif
+
+$(STAMP): pyproject.toml constraints.txt
+	@command -v $(PYTHON) >/dev/null || \
+	    { echo "No Python found. Install Python 3.11 or newer: https://www.python.org/downloads/"; exit 1; }
+	@$(PYTHON) tools/make_venv.py $(VENV)

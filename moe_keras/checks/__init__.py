@@ -1,0 +1,10 @@
+"""Exercises that look at what an answer does, and say in plain words what is wrong with it.
+
+`exercise.py` is the frame (right, not right yet, not attempted; hints; reference answer),
+`behaviour.py` holds the questions that can be asked of any gate, expert or mixture, and each lab
+has a module of its own (`lab01`, ...) with its exercises.
+"""
+
+from moe_keras.checks.exercise import Exercise, WrongAnswer
+
+__all__ = ["Exercise", "WrongAnswer"]

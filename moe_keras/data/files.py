@@ -1,0 +1,172 @@
+"""Where each dataset is, getting a copy, and verifying one: what the command line offers."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from moe_keras.data.keras_cache import cache_folder, cached_files, load_from_keras
+from moe_keras.data.local_files import chosen_folder, local_file, read_local
+from moe_keras.data.network import network_problem
+from moe_keras.data.npz import write_npz
+from moe_keras.data.specs import SPECS, get_spec
+
+
+@dataclass(frozen=True)
+class Location:
+    """Where a dataset comes from.
+
+    Attributes:
+        name, title: "cifar10", "CIFAR-10".
+        source: "local file", "Keras cache", "download" or "stand-in".
+        path: the file, or None while there is none.
+        note: one sentence for people.
+    """
+
+    name: str
+    title: str
+    source: str
+    path: Path | None
+    note: str
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What was verified of a dataset; that there is one means that nothing was wrong.
+
+    Attributes:
+        name, title: "cifar10", "CIFAR-10".
+        path: the file that was read.
+        content_known: whether each image and label was compared with the published dataset; if not,
+            shapes, types, counts and class balance were.
+        note: one sentence for people.
+    """
+
+    name: str
+    title: str
+    path: Path
+    content_known: bool
+    note: str
+
+
+def locate(name, data_dir=None):
+    """Where `load` would take a dataset from, without reading or downloading it.
+
+    Args:
+        name: "cifar10", "mnist" or "fashion_mnist".
+        data_dir: as for `load`.
+
+    Returns:
+        A `Location`.
+
+    Raises:
+        ValueError, FileNotFoundError: as `load` does for names and folders.
+    """
+    spec = get_spec(name)
+    path = local_file(spec, data_dir)
+    if path is not None:
+        return Location(name, spec.title, "local file", path, f"{path}")
+    files = cached_files(spec)
+    if files:
+        return Location(name, spec.title, "Keras cache", files[0], f"Keras has it at {files[0]}")
+    problem = network_problem(spec.origin)
+    if problem:
+        note = f"not here, and no download ({problem}): generated images would take its place"
+        return Location(name, spec.title, "stand-in", None, note)
+    note = f"not here yet: Keras would download about {spec.megabytes} MB"
+    return Location(name, spec.title, "download", None, note)
+
+
+def fetch(name, data_dir=None):
+    """Get a verified copy of a dataset.
+
+    With a folder (data_dir, else $MOE_KERAS_DATA) a file `<name>.npz` is written there, whole or not at
+    all; one that is there already is verified and left alone. Without a folder Keras downloads the data
+    into its cache. The stand-in is never fetched.
+
+    Args:
+        name: "cifar10", "mnist" or "fashion_mnist".
+        data_dir: folder for the file; it is made if need be.
+
+    Returns:
+        The `Location` of the copy.
+
+    Raises:
+        ValueError: for an unknown name or damaged data.
+        ConnectionError: if the data must be downloaded and cannot be.
+        OSError: if the copy cannot be written.
+    """
+    spec = get_spec(name)
+    folder = chosen_folder(data_dir)
+    path = None if folder is None else folder / spec.file_name
+    if path is not None and path.is_file():
+        read_local(path, spec)
+        return Location(name, spec.title, "local file", path, f"{path} was there and is intact")
+    if folder is not None:
+        _make_writable(folder)  # found out before the download, not after it
+    arrays = load_from_keras(spec)
+    if path is None:
+        file = (cached_files(spec) or [cache_folder()])[0]
+        return Location(name, spec.title, "Keras cache", file, f"Keras has it at {file}")
+    try:
+        # Photographs hardly shrink, and would take seconds more to read; drawings of digits do.
+        write_npz(path, arrays, compress=len(spec.image_shape) == 2)
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+    return Location(name, spec.title, "local file", path, f"written to {path}")
+
+
+def verify(target, name=None):
+    """Read a dataset and verify all that is known about it.
+
+    Args:
+        target: a .npz file, or the name of a dataset to verify the copy that `load` would find.
+        name: which dataset the file should hold, if the file is not called `<name>.npz`.
+
+    Returns:
+        A `Verification`.
+
+    Raises:
+        ValueError: if the data is damaged, altered or of another form, or the dataset is unknown.
+        FileNotFoundError: if there is no such file, or no copy of the dataset yet.
+    """
+    if target in SPECS:
+        spec, location = SPECS[target], locate(target)
+        if location.path is None:
+            raise FileNotFoundError(
+                f"Expected a copy of {spec.title} to verify. Received: {target!r}, which is {location.note}. "
+                f"`moe_keras.data.fetch({target!r})` downloads it."
+            )
+        path = location.path
+        read = read_local(path, spec) if location.source == "local file" else load_from_keras(spec)
+    else:
+        path = Path(target).expanduser()
+        if name is None and path.stem not in SPECS:
+            raise ValueError(
+                f"Expected a file called {', '.join(f'{known}.npz' for known in SPECS)}, or `name` to say what "
+                f"it should hold. Received: {str(target)!r}"
+            )
+        spec = get_spec(path.stem if name is None else name)
+        read = read_local(path, spec)
+    counts = f"{len(read['x_train']):,} training and {len(read['x_test']):,} test images"
+    # Keras's copy of Fashion-MNIST was compared by the checksums of its files.
+    known = bool(spec.digests) or path.suffix != ".npz"
+    how = "each image and label as published" if known else "form, counts and class balance right"
+    return Verification(
+        spec.name, spec.title, path, known, f"{spec.title}, {counts}, {how}: {path}"
+    )
+
+
+def _make_writable(folder):
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+    if not os.access(folder, os.W_OK):
+        raise _unwritable(folder, "permission denied")
+
+
+def _unwritable(folder, reason):
+    return OSError(
+        f"Expected a folder that can be written to, with room for the dataset. Received: {str(folder)!r} "
+        f"({reason}). Choose another folder, or change its permissions."
+    )

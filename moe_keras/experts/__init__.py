@@ -1,0 +1,8 @@
+"""Who answers: any layer or model can be an expert. Here are wrappers for them, and a builder."""
+
+from moe_keras.experts.class_subset import ClassSubset
+from moe_keras.experts.expert import Expert
+from moe_keras.experts.frozen import FrozenExpert
+from moe_keras.experts.vgg import vgg
+
+__all__ = ["ClassSubset", "Expert", "FrozenExpert", "vgg"]

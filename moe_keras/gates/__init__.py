@@ -1,0 +1,8 @@
+"""Who decides: gates turn an input into weights over experts."""
+
+from moe_keras.gates.gate import Gate
+from moe_keras.gates.group import GroupGate
+from moe_keras.gates.per_class import PerClassGate
+from moe_keras.gates.softmax import SoftmaxGate
+
+__all__ = ["Gate", "GroupGate", "PerClassGate", "SoftmaxGate"]

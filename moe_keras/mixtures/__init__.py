@@ -1,0 +1,6 @@
+"""How they combine: mixtures run a gate and experts and weigh what the experts say."""
+
+from moe_keras.mixtures.combine import Combine, combine
+from moe_keras.mixtures.dense import DenseMoE
+
+__all__ = ["Combine", "DenseMoE", "combine"]

@@ -1,0 +1,113 @@
+"""The dense mixture: every expert answers every input."""
+
+import keras
+
+from moe_keras.mixtures.combine import check_shapes, combine
+from moe_keras.nested import output_shape, serialize
+from moe_keras.traced import TracedLayer
+
+
+@keras.saving.register_keras_serializable(package="moe_keras")
+class DenseMoE(TracedLayer):
+    """Runs every expert and sums their outputs, weighed by a gate.
+
+        y = sum_e G(x)_e E_e(x)
+
+    Experts and gate see the same inputs. A `DenseMoE` can be an expert of another one: a hierarchy.
+
+    Args:
+        experts: list of Keras layers or models whose outputs have one shape. The same instance
+            twice is refused; two `Expert` wrappers around one layer share it on purpose.
+        gate: a `Gate`, or any layer or model that gives a weight tensor or a dict with
+            `"probabilities"`. Weights (B, E) weigh whole outputs, (B, T, E) each token of
+            (B, T, D), (B, C, E) each class of (B, C).
+
+    Call arguments:
+        inputs: what the experts and the gate take.
+        training: passed on to the experts and the gate.
+
+    Returns:
+        Tensor of the shape and dtype of the experts' outputs.
+
+    Raises:
+        ValueError: if there are no experts, one of them or the gate is not a Keras layer, an expert
+            comes twice, the experts' outputs differ in shape, or the gate weighs another number of
+            experts or axes that the outputs do not have.
+
+    Reference:
+        Jacobs, Jordan, Nowlan & Hinton (1991), Adaptive mixtures of local experts.
+        Jordan & Jacobs (1994), Hierarchical mixtures of experts and the EM algorithm.
+        Shazeer et al. (2017), Outrageously large neural networks, equation (1).
+
+    Example:
+
+    >>> import numpy as np
+    >>> from moe_keras.gates import SoftmaxGate
+    >>> from moe_keras.mixtures import DenseMoE
+    >>> experts = [keras.layers.Dense(4, name="natural"), keras.layers.Dense(4, name="artificial")]
+    >>> mixture = DenseMoE(experts, gate=SoftmaxGate(num_experts=2))
+    >>> tuple(mixture(np.ones((5, 8), "float32")).shape)
+    (5, 4)
+    """
+
+    def __init__(self, experts, gate, **kwargs):
+        # No autocast: each expert and the gate cast the inputs to their own dtype.
+        super().__init__(autocast=False, **kwargs)
+        experts = list(experts)
+        if not experts:
+            raise ValueError("Expected at least one expert. Received: experts=[]")
+        for layer in (*experts, gate):
+            if not isinstance(layer, keras.layers.Layer):
+                raise ValueError(
+                    "Expected the experts and the gate to be Keras layers or models. "
+                    f"Received: {layer!r}"
+                )
+        for e, expert in enumerate(experts):
+            if any(expert is earlier for earlier in experts[:e]):
+                raise ValueError(
+                    "Expected different experts; to share one on purpose, wrap it in an Expert "
+                    f"each time. Received: '{expert.name}' twice"
+                )
+        self.experts = experts
+        self.gate = gate
+
+    def build(self, input_shape):
+        names = [f"expert {e} ('{expert.name}')" for e, expert in enumerate(self.experts)]
+        shapes = [output_shape(expert, input_shape) for expert in self.experts]
+        for name, shape in zip(names, shapes, strict=True):
+            if not isinstance(shape, tuple):
+                raise ValueError(
+                    f"Expected each expert to give one tensor. Received: {name} gives {shape}"
+                )
+        weights_shape = _weights(output_shape(self.gate, input_shape), self.gate)
+        check_shapes(weights_shape, shapes, names, f"weights of '{self.gate.name}'")
+
+    def call(self, inputs, training=None):
+        weights = _weights(self.gate(inputs, training=training), self.gate)
+        outputs = [expert(inputs, training=training) for expert in self.experts]
+        return combine(weights, outputs)
+
+    def get_config(self):
+        config = {
+            "experts": [serialize(expert) for expert in self.experts],
+            "gate": serialize(self.gate),
+        }
+        return {**super().get_config(), **config}
+
+    @classmethod
+    def from_config(cls, config):
+        experts = [keras.saving.deserialize_keras_object(expert) for expert in config["experts"]]
+        gate = keras.saving.deserialize_keras_object(config["gate"])
+        return cls(**{**config, "experts": experts, "gate": gate})
+
+
+def _weights(answer, gate):
+    """The weights in a gate's answer, or their shape in the shapes of its answer."""
+    if not isinstance(answer, dict):
+        return answer
+    if "probabilities" not in answer:
+        raise ValueError(
+            'Expected the gate to give a tensor of weights or a dict with "probabilities". '
+            f"Received: '{gate.name}', which gives {sorted(answer)}"
+        )
+    return answer["probabilities"]

@@ -1,0 +1,22 @@
+"""Figures from arrays: each says what data it rests on and carries a description in words.
+
+Every function takes plain arrays and returns a `Picture`, which a notebook shows by itself and
+which `save` writes to a file. The keyword `source` is required, so that no figure hides that its
+data is a stand-in: pass `dataset.label`.
+"""
+
+from moe_keras.plots.charts import intervals, label_balance, training_curves
+from moe_keras.plots.heatmaps import confusion_matrix, heatmap
+from moe_keras.plots.images import image_grid, routing
+from moe_keras.plots.picture import Picture
+
+__all__ = [
+    "Picture",
+    "confusion_matrix",
+    "heatmap",
+    "image_grid",
+    "intervals",
+    "label_balance",
+    "routing",
+    "training_curves",
+]

@@ -1,0 +1,128 @@
+"""Bars, curves and intervals."""
+
+import numpy as np
+
+from moe_keras.plots.picture import COLOURS, MARKERS, Picture, new_figure
+
+
+def label_balance(counts, names, title, *, source):
+    """Bars: how many examples of each class each part of a dataset holds.
+
+    Args:
+        counts: mapping of a part's name to an array (C,) of counts.
+        names: the C class names.
+        title: title of the figure.
+        source: what data it rests on: `dataset.label`.
+
+    Returns:
+        Picture.
+
+    Raises:
+        ValueError: if a part does not have one count for each class.
+    """
+    for part, values in counts.items():
+        if len(values) != len(names):
+            raise ValueError(
+                f"Expected {len(names)} counts, one for each class. "
+                f"Received: {len(values)} for the part {part!r}"
+            )
+    figure, axes = new_figure(title, source, (7, 3.2))
+    width = 0.8 / len(counts)
+    for index, (part, values) in enumerate(counts.items()):
+        place = np.arange(len(names)) + (index - (len(counts) - 1) / 2) * width
+        hatch = ("", "//", "..")[index % 3]
+        colour = COLOURS[index % len(COLOURS)]
+        axes.bar(place, values, width, label=part, color=colour, hatch=hatch, edgecolor="white")
+    axes.set_xticks(range(len(names)), names, rotation=30, ha="right")
+    axes.set(ylabel="images")
+    figure.legend(loc="outside right upper", fontsize=8)
+    spread = "; ".join(f"{part}: {min(v)} to {max(v)}" for part, v in counts.items())
+    return Picture(
+        figure, title, f"Bar chart, {title}. Images in a class, {spread}. Data: {source}."
+    )
+
+
+def training_curves(histories, title, *, source, metric="accuracy"):
+    """Lines: a metric by epoch, for one or more trainings.
+
+    Args:
+        histories: mapping of a name to Keras's `History.history`, each with `metric` and, if it was
+            trained with validation data, `val_<metric>` (drawn dashed).
+        title: title of the figure.
+        source: what data it rests on: `dataset.label`.
+        metric: which metric to draw.
+
+    Returns:
+        Picture.
+
+    Raises:
+        ValueError: if a history lacks the metric.
+    """
+    figure, axes = new_figure(title, source, (7, 3.2))
+    ends = []
+    for index, (name, history) in enumerate(histories.items()):
+        if metric not in history:
+            raise ValueError(
+                f"Expected a history with {metric!r} for {name!r}. Received: {sorted(history)}"
+            )
+        colour, marker = COLOURS[index % len(COLOURS)], MARKERS[index % len(MARKERS)]
+        for key, line in ((metric, "-"), (f"val_{metric}", "--")):
+            if key in history:
+                epochs = range(1, len(history[key]) + 1)
+                part = "validation" if line == "--" else "training"
+                axes.plot(
+                    epochs, history[key], line, marker=marker, color=colour, label=f"{name}, {part}"
+                )
+                ends.append(f"{name}, {part} {history[key][-1]:.3f}")
+    axes.set(xlabel="epoch", ylabel=metric)
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.grid(alpha=0.3)
+    figure.legend(loc="outside right upper", fontsize=8)
+    alt = f"Line chart, {title}. {metric} in the last epoch: {'; '.join(ends)}. Data: {source}."
+    return Picture(figure, title, alt)
+
+
+def intervals(values, title, *, source, label, reference=None):
+    """Dots with intervals, one line each: accuracies, or differences against zero.
+
+    Args:
+        values: mapping of a name to (value, low, high), in the units of `label`.
+        title: title of the figure.
+        source: what data it rests on: `dataset.label`.
+        label: what is measured, with its unit.
+        reference: a value to compare with, drawn as a dashed line.
+
+    Returns:
+        Picture.
+
+    Raises:
+        ValueError: if a value lies outside its interval.
+    """
+    figure, axes = new_figure(title, source, (7, 1.2 + 0.38 * len(values)))
+    for index, (name, (value, low, high)) in enumerate(values.items()):
+        if not low <= value <= high:
+            raise ValueError(
+                f"Expected low <= value <= high for {name!r}. Received: {low}, {value}, {high}"
+            )
+        error = [[value - low], [high - value]]
+        axes.errorbar(
+            value, index, xerr=error, fmt=MARKERS[index % len(MARKERS)], color=COLOURS[0], capsize=4
+        )
+        axes.annotate(
+            f"{value:.2f}",
+            (value, index),
+            xytext=(0, 6),
+            textcoords="offset points",
+            ha="center",
+            fontsize=8,
+        )
+    if reference is not None:
+        axes.axvline(reference, linestyle="--", color="#555555")
+    axes.set_yticks(range(len(values)), list(values))
+    axes.set_ylim(len(values) - 0.5, -0.6)
+    axes.set(xlabel=label)
+    axes.grid(axis="x", alpha=0.3)
+    told = "; ".join(
+        f"{name} {v:.2f} [{low:.2f}, {high:.2f}]" for name, (v, low, high) in values.items()
+    )
+    return Picture(figure, title, f"Intervals, {title}, {label}: {told}. Data: {source}.")

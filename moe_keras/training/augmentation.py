@@ -1,0 +1,87 @@
+"""Batches of shifted and mirrored images, made in NumPy so that they work on every backend."""
+
+import math
+
+import keras
+import numpy as np
+
+
+class AugmentedImages(keras.utils.PyDataset):
+    """Shuffled batches in which images are mirrored and shifted at random.
+
+    Each image is mirrored left to right with probability 1/2; each batch is shifted by up to
+    `shift` pixels up or down and left or right, the border being filled by reflection. Half of an
+    image's neighbours are new in every epoch, so a small network learns more from the same
+    photographs.
+
+    Args:
+        images: array (N, height, width, channels), any numeric type; pixel values are kept as they
+            are.
+        labels: array (N, ...), one label an image.
+        batch_size: images in a batch; the last batch of an epoch holds what is left.
+        shift: largest shift in pixels, 0 for none.
+        mirror: whether to mirror (not for digits: a mirrored 2 is no 2).
+        seed: seed of the order, the shifts and the mirroring.
+
+    Raises:
+        ValueError: if images are not of rank 4, labels are not as many as the images, there are no
+            images, batch_size is below 1, or shift is negative or not smaller than the image.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from moe_keras.training import AugmentedImages
+    >>> batches = AugmentedImages(np.zeros((10, 8, 8, 3), "uint8"), np.arange(10), batch_size=4)
+    >>> len(batches)
+    3
+    >>> images, labels = batches[0]
+    >>> images.shape, labels.shape
+    ((4, 8, 8, 3), (4,))
+    """
+
+    def __init__(self, images, labels, batch_size=128, shift=2, mirror=True, seed=0):
+        super().__init__()
+        images, labels = np.asarray(images), np.asarray(labels)
+        if images.ndim != 4 or len(images) == 0:
+            raise ValueError(
+                "Expected images of shape (N, height, width, channels) with N >= 1. "
+                f"Received: shape {images.shape}"
+            )
+        if len(labels) != len(images):
+            raise ValueError(
+                "Expected one label for each image. "
+                f"Received: {len(images)} images and {len(labels)} labels"
+            )
+        if batch_size < 1:
+            raise ValueError(f"Expected batch_size >= 1. Received: batch_size={batch_size}")
+        if not 0 <= shift < min(images.shape[1:3]):
+            raise ValueError(
+                "Expected a shift of 0 or more pixels, smaller than the image. "
+                f"Received: shift={shift} for images of {images.shape[1]} x {images.shape[2]} "
+                "pixels"
+            )
+        self.images = images
+        self.labels = labels
+        self.batch_size = batch_size
+        self.shift = shift
+        self.mirror = mirror
+        border = ((0, 0), (shift, shift), (shift, shift), (0, 0))
+        self._padded = np.pad(images, border, mode="reflect") if shift else images
+        self._random = np.random.default_rng(seed)
+        self._order = self._random.permutation(len(images))
+
+    def __len__(self):
+        return math.ceil(len(self.images) / self.batch_size)
+
+    def __getitem__(self, index):
+        chosen = self._order[index * self.batch_size : (index + 1) * self.batch_size]
+        height, width = self.images.shape[1:3]
+        down, right = self._random.integers(0, 2 * self.shift + 1, size=2)
+        batch = self._padded[chosen, down : down + height, right : right + width]
+        if self.mirror:
+            mirrored = self._random.random(len(chosen)) < 0.5
+            batch[mirrored] = batch[mirrored, :, ::-1]
+        return batch, self.labels[chosen]
+
+    def on_epoch_end(self):
+        self._order = self._random.permutation(len(self.images))

@@ -1,0 +1,36 @@
+import io
+import json
+
+from rich.console import Console
+
+from moe_keras.labs.generate import committed_solution
+from moe_keras.labs.run import run
+
+
+def test_a_lab_that_fails_does_not_keep_the_others_from_the_table(write_lab, source, tmp_path):
+    bad = write_lab(source.replace("return a + b", "return a - b"), "01_bad")
+    good = write_lab(source, "02_good")
+    output, shown = tmp_path / "out", io.StringIO()
+    results = run([bad, good], output, Console(file=shown, width=160))
+
+    assert [bool(result.error) for result in results] == [True, False]
+    assert "AssertionError" in results[0].error
+    assert results[1].figures == {"data": "three digits", "accuracy": "0.75"}
+    assert sorted(path.name for path in output.iterdir()) == [
+        "01_bad.failed.ipynb",
+        "02_good.html",
+        "02_good.ipynb",
+        "summary.json",
+    ]
+    assert "stopped in cell 5" in shown.getvalue()
+    assert "adding works: True" in shown.getvalue()
+    summary = json.loads((output / "summary.json").read_text())
+    assert [bool(one["error"]) for one in summary["labs"]] == [True, False]
+    assert committed_solution(good) is None  # a run for a reader writes nothing into the checkout
+
+
+def test_a_success_removes_the_copy_of_an_earlier_failure(lab, tmp_path):
+    stale = tmp_path / "01_sums.failed.ipynb"
+    stale.write_text("{}")
+    run([lab], tmp_path, Console(file=io.StringIO()))
+    assert not stale.exists()

@@ -1,0 +1,140 @@
+"""PNGs are not compared; what is drawn, and what is said about it, is."""
+
+import numpy as np
+import pytest
+
+from moe_keras import plots
+
+SOURCE = "stand-in for CIFAR-10 (generated images)"
+
+
+def texts(picture):
+    figure = picture.figure
+    return [text.get_text() for ax in figure.axes for text in ax.texts]
+
+
+def assert_says_source(picture):
+    assert picture.figure.get_supxlabel() == f"Data: {SOURCE}"
+    assert SOURCE in picture.alt
+
+
+def test_heatmap_draws_the_values_it_was_given():
+    values = [[0.25, 0.75], [1.0, 0.0]]
+    picture = plots.heatmap(values, ["cat", "dog"], ["a", "b"], "Weights", source=SOURCE)
+    np.testing.assert_array_equal(picture.figure.axes[0].images[0].get_array(), values)
+    assert texts(picture) == ["0.25", "0.75", "1.00", ""]
+    assert "cat: b 0.75" in picture.alt and "dog: a 1.00" in picture.alt
+    assert_says_source(picture)
+
+
+def test_confusion_matrix_shows_shares_of_the_true_class():
+    counts = np.array([[3, 1], [0, 4], [0, 0]])
+    picture = plots.confusion_matrix(counts, list("abc"), "CM", source=SOURCE, columns=["a", "b"])
+    expected = [[0.75, 0.25], [0.0, 1.0], [0.0, 0.0]]
+    np.testing.assert_allclose(picture.figure.axes[0].images[0].get_array(), expected)
+    assert texts(picture) == ["75%", "25%", "", "100%", "", ""]
+    assert_says_source(picture)
+
+
+def test_label_balance_draws_one_bar_for_each_part_and_class():
+    picture = plots.label_balance(
+        {"training": [5, 6], "test": [1, 2]}, ["a", "b"], "N", source=SOURCE
+    )
+    heights = [bar.get_height() for bar in picture.figure.axes[0].patches]
+    assert heights == [5, 6, 1, 2]
+    assert "training: 5 to 6" in picture.alt
+    assert_says_source(picture)
+
+
+def test_training_curves_draw_training_and_validation():
+    histories = {
+        "base": {"accuracy": [0.1, 0.5], "val_accuracy": [0.2, 0.4]},
+        "gate": {"accuracy": [0.9]},
+    }
+    picture = plots.training_curves(histories, "Curves", source=SOURCE)
+    lines = {line.get_label(): line.get_ydata().tolist() for line in picture.figure.axes[0].lines}
+    assert lines == {
+        "base, training": [0.1, 0.5],
+        "base, validation": [0.2, 0.4],
+        "gate, training": [0.9],
+    }
+    assert_says_source(picture)
+
+
+def test_intervals_draw_value_and_ends():
+    picture = plots.intervals(
+        {"mixture": (2.0, 1.5, 2.5)}, "Gain", source=SOURCE, label="percentage points", reference=0
+    )
+    (bar,) = picture.figure.axes[0].containers
+    (segment,) = bar.lines[2][0].get_segments()
+    np.testing.assert_allclose(segment[:, 0], [1.5, 2.5])
+    assert "mixture 2.00 [1.50, 2.50]" in picture.alt
+    assert_says_source(picture)
+
+
+def test_image_grid_shows_each_image_with_its_title():
+    images = np.random.default_rng(0).integers(0, 256, (3, 4, 4, 3), dtype="uint8")
+    picture = plots.image_grid(images, ["cat", "dog", "ship"], "Samples", source=SOURCE, columns=2)
+    shown = [ax for ax in picture.figure.axes if ax.images]
+    assert [ax.get_title() for ax in shown] == ["cat", "dog", "ship"]
+    for ax, image in zip(shown, images, strict=True):
+        np.testing.assert_array_equal(ax.images[0].get_array(), image)
+    assert_says_source(picture)
+
+
+def test_routing_draws_the_weights_below_each_image():
+    images = np.zeros((2, 4, 4, 1))
+    weights = [[0.9, 0.1], [0.3, 0.7]]
+    picture = plots.routing(
+        images, weights, ["natural", "artificial"], ["cat", "ship"], "R", source=SOURCE
+    )
+    drawn = [[bar.get_width() for bar in ax.patches] for ax in picture.figure.axes if ax.patches]
+    assert drawn == weights
+    assert "ship: natural 0.30, artificial 0.70" in picture.alt
+    assert_says_source(picture)
+
+
+def test_a_picture_shows_itself_with_alternative_text_and_saves(tmp_path):
+    picture = plots.heatmap([[1.0]], ["a"], ["b"], "One", source=SOURCE)
+    data, metadata = picture._repr_mimebundle_()
+    assert data["image/png"].startswith(b"\x89PNG")
+    assert data["text/plain"] == "<Picture: One>"
+    assert metadata["image/png"]["alt"] == picture.alt
+    picture.save(tmp_path / "one.svg")
+    assert "<svg" in (tmp_path / "one.svg").read_text()
+
+
+def test_the_source_cannot_be_left_out():
+    with pytest.raises(TypeError, match="source"):
+        plots.heatmap([[1.0]], ["a"], ["b"], "One")
+
+
+@pytest.mark.parametrize(
+    ("draw", "message"),
+    [
+        (
+            lambda: plots.heatmap([[1.0]], ["a"], ["b", "c"], "T", source=SOURCE),
+            r"\(1, 2\).*\(1, 1\)",
+        ),
+        (
+            lambda: plots.label_balance({"x": [1]}, ["a", "b"], "T", source=SOURCE),
+            "1 for the part 'x'",
+        ),
+        (lambda: plots.training_curves({"x": {"loss": [1]}}, "T", source=SOURCE), r"\['loss'\]"),
+        (lambda: plots.intervals({"x": (3, 1, 2)}, "T", source=SOURCE, label="%"), "low <= value"),
+        (lambda: plots.image_grid(np.zeros((1, 4, 4)), ["a"], "T", source=SOURCE), r"\(1, 4, 4\)"),
+        (
+            lambda: plots.image_grid(np.zeros((1, 4, 4, 3)), [], "T", source=SOURCE),
+            "1 images, 0 titles",
+        ),
+        (
+            lambda: plots.routing(
+                np.zeros((1, 4, 4, 3)), [[1.0]], ["a", "b"], ["t"], "T", source=SOURCE
+            ),
+            r"\(1, 2\).*\(1, 1\)",
+        ),
+    ],
+)
+def test_bad_input(draw, message):
+    with pytest.raises(ValueError, match=message):
+        draw()

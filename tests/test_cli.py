@@ -1,0 +1,128 @@
+import json
+from types import SimpleNamespace
+
+import pytest
+
+import moe_keras
+from moe_keras import cli, data
+
+
+def run(*arguments):
+    """The exit status of `moe-keras ARGUMENTS`."""
+    with pytest.raises(SystemExit) as exit:
+        cli.main(list(arguments))
+    return exit.value.code or 0
+
+
+def test_version(capsys):
+    assert run("--version") == 0
+    assert capsys.readouterr().out == f"moe-keras {moe_keras.__version__}\n"
+
+
+@pytest.mark.parametrize("command", [[], ["data"], ["data", "fetch"], ["labs"], ["labs", "run"]])
+def test_help_says_what_there_is(capsys, command):
+    assert run(*command, "--help") == 0
+    assert "Usage: " in capsys.readouterr().out
+
+
+def test_a_wrong_command_is_a_usage_error(capsys):
+    assert run("bake") == 2
+    assert "No such command 'bake'" in capsys.readouterr().err
+
+
+def test_an_error_is_one_message_on_stderr(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert run("labs", "list") == 1
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.startswith("Error: Expected to be inside a checkout of moe_keras")
+    assert "Traceback" not in shown.err
+
+
+def test_debug_shows_the_error_itself(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileNotFoundError):
+        cli.main(["--debug", "labs", "list"])
+
+
+def test_an_unexpected_error_names_its_kind(capsys, monkeypatch):
+    monkeypatch.setattr(data, "verify", lambda target: {}["left"])
+    assert run("data", "verify", "mnist") == 1
+    assert capsys.readouterr().err.startswith("Error: KeyError, which 'moe-keras --debug' explains")
+
+
+def test_data_shows_every_dataset(capsys, monkeypatch):
+    place = SimpleNamespace(source="local file", note="in the cupboard")
+    monkeypatch.setattr(data, "locate", lambda name: place)
+    assert run("data") == 0
+    shown = capsys.readouterr().out
+    for text in ("cifar10", "mnist", "fashion_mnist", "local file", "in the cupboard"):
+        assert text in shown
+
+
+def test_data_fetch_and_verify_pass_on_what_they_are_given(capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        data, "fetch", lambda name, data_dir: SimpleNamespace(note=f"{name} in {data_dir}")
+    )
+    monkeypatch.setattr(data, "verify", lambda target: SimpleNamespace(note=f"{target} is whole"))
+    assert run("data", "fetch", "mnist", "--data-dir", str(tmp_path)) == 0
+    assert run("data", "verify", "mnist.npz") == 0
+    assert capsys.readouterr().out == f"mnist in {tmp_path}\nmnist.npz is whole\n"
+
+
+def test_a_damaged_file_is_refused(capsys, tmp_path):
+    (tmp_path / "mnist.npz").write_bytes(b"PK\x03\x04 cut short")
+    assert run("data", "verify", str(tmp_path / "mnist.npz")) == 1
+    assert capsys.readouterr().err.startswith("Error: Expected")
+
+
+LAB = """\
+# ---
+# jupyter:
+#   moe_keras: {minutes: 1, outcomes: wait}
+# ---
+
+# %% [markdown]
+# # Lab 03: waiting
+
+# %% tags=["figures"]
+print("data: none")
+raise ValueError("too [late]")
+"""
+
+
+@pytest.fixture
+def notebooks(tmp_path, monkeypatch):
+    """A checkout with one lab, which fails; the current folder is inside."""
+    source = tmp_path / "notebooks" / "source" / "03_waiting.py"
+    source.parent.mkdir(parents=True)
+    source.write_text(LAB)
+    monkeypatch.chdir(source.parent)
+    return tmp_path / "notebooks"
+
+
+def test_labs_list(capsys, notebooks):
+    assert run("labs", "list") == 0
+    assert "waiting" in capsys.readouterr().out
+
+
+def test_labs_run_shows_the_table_of_a_failing_lab_and_fails(capsys, notebooks, tmp_path):
+    assert run("labs", "run", "--lab", "3", "--output", str(tmp_path / "out")) == 1
+    shown = capsys.readouterr()
+    assert "ValueError: too [late]" in shown.out
+    assert "FAILED" in shown.out
+    assert shown.err == "Error: these labs did not run to their end: 03\n"
+    (result,) = json.loads((tmp_path / "out" / "summary.json").read_text())["labs"]
+    assert result["figures"] == {"data": "none"}
+
+
+def test_labs_check_names_the_copies_that_are_missing(capsys, notebooks):
+    assert run("labs", "check") == 1
+    assert "03_waiting.ipynb: the student's copy is not" in capsys.readouterr().err
+
+
+def test_labs_generate_stops_at_a_failing_lab(capsys, notebooks):
+    assert run("labs", "generate") == 1
+    assert "Lab 03 stopped in cell 2 of 2" in capsys.readouterr().err
+    assert (notebooks / "03_waiting.ipynb").exists()
+    assert not (notebooks / "solutions" / "03_waiting.ipynb").exists()

@@ -1,0 +1,190 @@
+import ast
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from importlib.metadata import packages_distributions
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+
+import moe_keras
+from moe_keras.labs.catalogue import find_labs
+from moe_keras.labs.readme import renew, repository
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+README = (ROOT / "README.md").read_text()
+
+
+def requirements(extra=None):
+    listed = PROJECT["optional-dependencies"][extra] if extra else PROJECT["dependencies"]
+    return [Requirement(line) for line in listed]
+
+
+def constraints():
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    pins = [Requirement(line) for line in lines if line and not line.startswith("#")]
+    return {pin.name.lower().replace("_", "-"): pin for pin in pins}
+
+
+def test_version_is_the_same_everywhere():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["version"] == moe_keras.__version__
+    assert PROJECT["dynamic"] == ["version"]
+
+
+def test_constraints_are_versions_without_addresses():
+    for pin in constraints().values():
+        assert pin.url is None
+        assert re.fullmatch(r"==[^*]+", str(pin.specifier))
+
+
+@pytest.mark.parametrize("extra", [None, "labs", "spark", "test", "bench", "dev"])
+def test_every_dependency_is_pinned_within_its_bounds(extra):
+    pins = constraints()
+    for requirement in requirements(extra):
+        if requirement.name != PROJECT["name"]:
+            (pin,) = pins[requirement.name].specifier
+            assert requirement.specifier.contains(pin.version), requirement
+
+
+def test_conda_takes_its_packages_from_pyproject():
+    conda, pip = [], []
+    for entry in yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]:
+        (pip.extend(entry["pip"]) if isinstance(entry, dict) else conda.append(entry))
+    assert [re.match(r"\w+", package)[0] for package in conda] == ["python", "openjdk", "pip"]
+    assert SpecifierSet(conda[0].removeprefix("python")) == SpecifierSet(PROJECT["requires-python"])
+    assert pip[0] == "--constraint constraints.txt"
+    extras = re.fullmatch(r"--editable \.\[([\w,]+)\]", pip[1])[1].split(",")
+    assert set(extras) <= PROJECT["optional-dependencies"].keys()
+    assert len(pip) == 2
+
+
+def imported(*folders):
+    """The top-level modules that Python files under some folders import."""
+    names = set()
+    for path in (path for folder in folders for path in sorted((ROOT / folder).rglob("*.py"))):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                names |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.level == 0:
+                names.add(node.module.partition(".")[0])
+    return names
+
+
+def test_what_is_declared_is_used_and_what_is_used_is_declared():
+    declared = {
+        requirement.name for extra in (None, "labs", "test") for requirement in requirements(extra)
+    }
+    # Run rather than imported: the backend of Keras, programs, and nbval, which pytest loads.
+    run = {"tensorflow", "ipykernel", "jupyterlab", "ruff", "pytest", "nbval"}
+    distributions = packages_distributions()
+    used = {
+        distribution.lower().replace("_", "-")
+        for name in imported("moe_keras", "notebooks", "tests")
+        for distribution in distributions.get(name, [])
+    }
+    assert declared - used <= run
+    # Their parts or companions come with what is declared.
+    assert used - declared <= {"moe-keras", "jinja2", "jsonschema", "packaging", "ipython"}
+
+
+def make_venv():
+    spec = spec_from_file_location("make_venv", ROOT / "tools" / "make_venv.py")
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_environment_wants_the_pythons_of_pyproject():
+    module = make_venv()
+    bounds = SpecifierSet(PROJECT["requires-python"])
+    assert SpecifierSet(">={}.{},<{}.{}".format(*module.OLDEST, *module.BEYOND)) == bounds
+
+
+@pytest.mark.parametrize("version", [(2, 7), (3, 10), (3, 14)])
+def test_a_python_that_will_not_do_hears_so(version, monkeypatch):
+    module = make_venv()
+    monkeypatch.setattr(module, "version", lambda: version)
+    with pytest.raises(SystemExit, match=r"Expected Python 3\.11 .*\n.*python\.org"):
+        module.main()
+
+
+def test_a_python_without_venv_hears_how_to_get_it(monkeypatch):
+    module = make_venv()
+    monkeypatch.setitem(sys.modules, "ensurepip", None)
+    with pytest.raises(SystemExit, match=r"apt install python3\.\d+-venv"):
+        module.main()
+
+
+def test_an_interrupted_installation_says_how_to_go_on(monkeypatch, tmp_path):
+    module = make_venv()
+    monkeypatch.setattr(module.subprocess, "call", lambda command, **options: 1)
+    with pytest.raises(SystemExit, match="virtual environment failed"):
+        module.main(str(tmp_path))
+    monkeypatch.setattr(module, "works", lambda python: True)
+    with pytest.raises(SystemExit, match=r"network \(pip downloads from PyPI"):
+        module.main(str(tmp_path))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_environment_made_elsewhere_is_made_anew(tmp_path):
+    module = make_venv()
+    stamp = tmp_path / module.STAMP
+    assert not module.moved(stamp)
+    stamp.write_text("elsewhere")
+    assert module.moved(stamp)
+    stamp.write_text(os.getcwd())
+    assert not module.moved(stamp)
+
+
+def test_make_lists_its_targets():
+    shown = subprocess.run(["make", "-C", ROOT], capture_output=True, text=True, check=True).stdout
+    for target in ("labs", "lab", "test", "test-fast", "notebooks", "constraints", "clean"):
+        assert re.search(rf"^  {target} +\w", shown, re.MULTILINE)
+
+
+def test_ci_runs_make_test():
+    script = ROOT / ".ci" / "run"
+    assert os.access(script, os.X_OK)
+    assert script.read_text().endswith("exec make test\n")
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())
+    test = workflow["jobs"]["test"]
+    assert {"run": ".ci/run"} in test["steps"]
+    for version in test["strategy"]["matrix"]["python"]:
+        assert version in SpecifierSet(PROJECT["requires-python"])
+
+
+def test_the_readme_lists_the_labs_as_they_are():
+    assert (
+        renew(README, find_labs(ROOT / "notebooks"), repository(ROOT / "pyproject.toml")) == README
+    )
+
+
+def test_the_readme_links_to_files_that_exist():
+    links = re.findall(r"\]\(([^)]+)\)", README)
+    local = [link for link in links if "://" not in link]
+    assert "docs/mixture.svg" in local
+    assert [link for link in local if not (ROOT / link).exists()] == []
+
+
+def test_the_model_in_the_readme_trains(monkeypatch):
+    (example,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    images = np.random.default_rng(0).integers(256, size=(32, 28, 28, 1), dtype=np.uint8)
+    labels = np.arange(32, dtype=np.int32) % 10
+    few = SimpleNamespace(
+        x_train=images, y_train=labels, x_validation=images[:8], y_validation=labels[:8]
+    )
+    monkeypatch.setattr(moe_keras.data, "load", lambda name: few, raising=False)
+    scope = {}
+    exec(compile(example, "README.md", "exec"), scope)
+    sums = scope["model"].predict(images, verbose=0).sum(axis=1)
+    np.testing.assert_allclose(sums, 1, atol=1e-5)
