@@ -55,5 +55,5 @@ endif
 
 $(STAMP): pyproject.toml constraints.txt
 	@command -v $(PYTHON) >/dev/null || \
-	    { echo "No Python found. Install Python 3.11 or newer: https://www.python.org/downloads/"; exit 1; }
+	    { echo "No Python called $(PYTHON). Install Python 3.11 or newer: https://www.python.org/downloads/"; exit 1; }
 	@$(PYTHON) tools/make_venv.py $(VENV)

@@ -21,6 +21,9 @@ def serialize(layer):
 
     The identity is what Keras needs to load a layer with two places in a model as one layer again
     (a baseline that is an expert of two mixtures, say). It writes the identity down itself, but
-    loses that of the first place if it is a nested one.
+    loses that of the first place if it is a nested one. How a nested model was compiled is left
+    out: its own training is over, and its loss may be unknown where the file is read.
     """
-    return {**keras.saving.serialize_keras_object(layer), "shared_object_id": id(layer)}
+    config = keras.saving.serialize_keras_object(layer)
+    config.pop("compile_config", None)
+    return {**config, "shared_object_id": id(layer)}

@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[1] / "moe_keras"
 # Parts of one group do not know each other. "__init__" is the table of contents.
 ORDER = (
     {"arguments", "nested"},
-    {"traced"},
+    {"layer"},
     {"data", "experts", "gates"},
     {"mixtures"},
     {"__init__"},

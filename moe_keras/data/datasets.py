@@ -7,7 +7,7 @@ import numpy as np
 
 from moe_keras.data.class_groups import CLASS_NAMES
 from moe_keras.data.keras_cache import load_from_keras
-from moe_keras.data.local_files import FOLDER_VARIABLE, local_file, read_local
+from moe_keras.data.local_files import local_file, read_local
 from moe_keras.data.specs import get_spec
 from moe_keras.data.splits import split_validation, thin
 from moe_keras.data.standin import load_standin
@@ -29,7 +29,7 @@ class Dataset:
     Attributes:
         name: "cifar10", "mnist" or "fashion_mnist".
         title: the dataset's name for people: "CIFAR-10".
-        x_train, x_validation, x_test: images uint8 (N, height, width, channels), pixel values 0-255.
+        x_train, x_validation, x_test: images uint8 (N, height, width, channels), values 0-255.
         y_train, y_validation, y_test: class ids int32 (N,).
         class_names: a name for each class id.
         source: "local file", "download" (Keras's cache counts) or "stand-in" (generated images).
@@ -62,11 +62,12 @@ class Dataset:
         return f"stand-in for {self.title} (generated images)" if self.is_stand_in else self.title
 
     def __str__(self):
-        counts = f"{len(self.x_train):,} training, {len(self.x_validation):,} validation, {len(self.x_test):,} test"
-        shape = " x ".join(str(size) for size in self.x_train.shape[1:])
-        return (
-            f"{self.label} [{self.source}]: {counts} images of {shape}, {self.num_classes} classes"
+        counts = (
+            f"{len(self.x_train):,} training, {len(self.x_validation):,} validation and "
+            f"{len(self.x_test):,} test images"
         )
+        shape = " x ".join(str(size) for size in self.x_train.shape[1:])
+        return f"{self.label} [{self.source}]: {counts} of {shape}, {self.num_classes} classes"
 
     __repr__ = __str__
 
@@ -74,38 +75,40 @@ class Dataset:
 def load(name, data_dir=None, fallback=True, validation=5000, subset=None, seed=0):
     """Load CIFAR-10, MNIST or Fashion-MNIST.
 
-    Looks for `<name>.npz` in data_dir (then nowhere else), for the same in the folder $MOE_KERAS_DATA,
-    then asks Keras, which has it cached or downloads it. What is found is verified: shapes, types, label
-    range, counts and, where it is known, the content of every image. Without file and network the
-    built-in stand-in takes its place: generated images of the same shapes, classes and groups, with a
-    `StandInWarning`.
+    Looks for `<name>.npz` in data_dir (then nowhere else), for the same in the folder
+    $MOE_KERAS_DATA, then asks Keras, which has it cached or downloads it. What is found is
+    verified: shapes, types, label range, counts and, where it is known, the content of every image.
+    Without file and network the built-in stand-in takes its place: generated images of the same
+    shapes, classes and groups, with a `StandInWarning`.
 
-    The images come in one order, whatever the order in the file, and are split by seed alone: the same
-    call gives the same arrays on every machine. Every class keeps its share in every part.
+    The images come in one order, whatever the order in the file, and are split by the seed alone:
+    the same call gives the same arrays on every machine. Every class keeps its share in every part.
 
     Args:
         name: "cifar10", "mnist" or "fashion_mnist".
         data_dir: folder that holds `<name>.npz`.
         fallback: whether the stand-in may take the place of data that cannot be had.
         validation: how many of the training images to hold out for validation, 0 for none.
-        subset: fraction of each part to keep, above 0 and at most 1; at least one image a class stays.
+        subset: fraction of each part to keep, above 0 and at most 1; at least one image a class
+            stays.
         seed: which images are held out and kept.
 
     Returns:
         A `Dataset`.
 
     Raises:
-        ValueError: for an unknown name, a validation or subset out of range, or data that is damaged,
-            altered or of another form.
-        FileNotFoundError: if data_dir or $MOE_KERAS_DATA does not exist, or data_dir has no such file.
+        ValueError: for an unknown name, a validation or subset out of range, or data that is
+            damaged, altered or of another form.
+        FileNotFoundError: if data_dir or $MOE_KERAS_DATA does not exist, or data_dir has no such
+            file.
         ConnectionError: if the data must be downloaded, cannot be, and fallback is False.
         OSError: if Keras cannot write into its cache.
 
     Example:
 
     >>> from moe_keras import data
-    >>> cifar10 = data.load("cifar10", subset=0.02)
-    >>> cifar10.x_train.shape, cifar10.y_test.shape
+    >>> cifar10 = data.load("cifar10", subset=0.02)  # doctest: +SKIP
+    >>> cifar10.x_train.shape, cifar10.y_test.shape  # doctest: +SKIP
     ((900, 32, 32, 3), (200,))
     """
     spec = get_spec(name)
@@ -136,18 +139,11 @@ def _find(spec, data_dir, fallback):
     try:
         return load_from_keras(spec), "download"
     except ConnectionError as error:
-        advice = (
-            "For the real data connect to the internet and load again (Keras keeps the download), or put "
-            f"{spec.file_name} into a folder and set {FOLDER_VARIABLE} to it."
-        )
         if not fallback:
-            raise ConnectionError(
-                f"Expected {spec.title}, but no copy was found here. Received: {error}. {advice} "
-                "With fallback=True generated images take its place."
-            ) from error
+            raise
         warnings.warn(
-            f"{error}, so generated images take its place. They have its shapes and classes, but nothing "
-            f"measured on them holds for {spec.title}. {advice}",
+            f"Generated images stand in for {spec.title}: they have its shapes and classes, but "
+            f"nothing measured on them holds for {spec.title}. {error}",
             StandInWarning,
             stacklevel=3,  # the line that called load
         )

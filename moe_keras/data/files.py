@@ -79,9 +79,9 @@ def locate(name, data_dir=None):
 def fetch(name, data_dir=None):
     """Get a verified copy of a dataset.
 
-    With a folder (data_dir, else $MOE_KERAS_DATA) a file `<name>.npz` is written there, whole or not at
-    all; one that is there already is verified and left alone. Without a folder Keras downloads the data
-    into its cache. The stand-in is never fetched.
+    With a folder (data_dir, else $MOE_KERAS_DATA) a file `<name>.npz` is written there, whole or
+    not at all; one that is there already is verified and left alone. Without a folder Keras
+    downloads the data into its cache. The stand-in is never fetched.
 
     Args:
         name: "cifar10", "mnist" or "fashion_mnist".
@@ -129,27 +129,28 @@ def verify(target, name=None):
         ValueError: if the data is damaged, altered or of another form, or the dataset is unknown.
         FileNotFoundError: if there is no such file, or no copy of the dataset yet.
     """
+    in_keras_cache = False
     if target in SPECS:
         spec, location = SPECS[target], locate(target)
         if location.path is None:
             raise FileNotFoundError(
-                f"Expected a copy of {spec.title} to verify. Received: {target!r}, which is {location.note}. "
-                f"`moe_keras.data.fetch({target!r})` downloads it."
+                f"Expected a copy of {spec.title} to verify. Received: {target!r}, which is "
+                f"{location.note}. `moe_keras.data.fetch({target!r})` downloads it."
             )
-        path = location.path
-        read = read_local(path, spec) if location.source == "local file" else load_from_keras(spec)
+        path, in_keras_cache = location.path, location.source == "Keras cache"
+        read = load_from_keras(spec) if in_keras_cache else read_local(path, spec)
     else:
         path = Path(target).expanduser()
         if name is None and path.stem not in SPECS:
             raise ValueError(
-                f"Expected a file called {', '.join(f'{known}.npz' for known in SPECS)}, or `name` to say what "
-                f"it should hold. Received: {str(target)!r}"
+                f"Expected a file called {', '.join(f'{known}.npz' for known in SPECS)}, or `name` "
+                f"to say what it should hold. Received: {str(target)!r}"
             )
         spec = get_spec(path.stem if name is None else name)
         read = read_local(path, spec)
     counts = f"{len(read['x_train']):,} training and {len(read['x_test']):,} test images"
-    # Keras's copy of Fashion-MNIST was compared by the checksums of its files.
-    known = bool(spec.digests) or path.suffix != ".npz"
+    # Keras's copy has been compared by the checksums of its files at least.
+    known = bool(spec.digests) or in_keras_cache
     how = "each image and label as published" if known else "form, counts and class balance right"
     return Verification(
         spec.name, spec.title, path, known, f"{spec.title}, {counts}, {how}: {path}"
@@ -167,6 +168,6 @@ def _make_writable(folder):
 
 def _unwritable(folder, reason):
     return OSError(
-        f"Expected a folder that can be written to, with room for the dataset. Received: {str(folder)!r} "
-        f"({reason}). Choose another folder, or change its permissions."
+        "Expected a folder that can be written to, with room for the dataset. Received: "
+        f"{str(folder)!r} ({reason}). Choose another folder, or change its permissions."
     )

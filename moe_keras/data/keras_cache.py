@@ -13,6 +13,7 @@ from pathlib import Path
 import keras
 
 from moe_keras.data.content import verified
+from moe_keras.data.local_files import FOLDER_VARIABLE
 from moe_keras.data.network import network_problem
 
 # A server that says nothing for this long is taken for dead; Keras alone would wait for ever.
@@ -25,7 +26,7 @@ def keras_home():
 
 
 def cache_folder():
-    """Where Keras keeps downloads: its own folder, or one for temporary files if that is read-only."""
+    """Where Keras keeps downloads: its own folder, or a temporary one if that is read-only."""
     home = keras_home()
     if os.access(home, os.W_OK):
         return home
@@ -33,7 +34,7 @@ def cache_folder():
 
 
 def cached_files(spec):
-    """The files in Keras's cache that hold a dataset, if all of them are there; else an empty list."""
+    """The files in Keras's cache that hold a dataset if all are there, else an empty list."""
     files = [cache_folder() / name for name in spec.cache_files]
     return files if all(file.is_file() for file in files) else []
 
@@ -41,8 +42,8 @@ def cached_files(spec):
 def load_from_keras(spec):
     """A dataset's arrays through Keras's loader, downloaded with its progress bar unless cached.
 
-    Keras 3.15 reads CIFAR-10's files with an unpickler that can rebuild nothing but NumPy arrays, and the
-    files' checksum is verified before that.
+    Keras 3.15 reads CIFAR-10's files with an unpickler that can rebuild nothing but NumPy arrays,
+    and the checksum of their archive is verified before that.
 
     Args:
         spec: the dataset's `DatasetSpec`.
@@ -59,7 +60,7 @@ def load_from_keras(spec):
     if not cached_files(spec):
         problem = network_problem(spec.origin)
         if problem:
-            raise ConnectionError(f"{spec.title} could not be downloaded ({problem})")
+            raise _no_download(spec, problem)
     loader = getattr(keras.datasets, spec.name).load_data
     try:
         with _socket_timeout(SILENCE_SECONDS):
@@ -84,6 +85,14 @@ def _advice(spec):
     return f"Delete {files} and load again: it will be downloaded anew."
 
 
+def _no_download(spec, problem):
+    return ConnectionError(
+        f"Expected to download {spec.title}, as there is no copy here. Received: {problem}. "
+        "Connect to the internet and try again (Keras keeps the download), or put "
+        f"{spec.file_name} into a folder and set {FOLDER_VARIABLE} to it."
+    )
+
+
 def _refuse_damaged(spec):
     for name, checksum in spec.cache_files.items():
         file = cache_folder() / name
@@ -97,9 +106,9 @@ def _refuse_damaged(spec):
             )
         if received.hexdigest() != expected:
             raise ValueError(
-                f"Expected Keras's copy of {spec.title} with the {algorithm} checksum {expected[:16]}.... "
-                f"Received: {file} with {received.hexdigest()[:16]}..., so it is damaged, perhaps by an "
-                f"interrupted download. Delete that file and load again: it will be downloaded anew."
+                f"Expected Keras's copy of {spec.title} with {algorithm} {expected[:16]}.... "
+                f"Received: {file} with {received.hexdigest()[:16]}..., so it is damaged, perhaps "
+                "by an interrupted download. Delete it and load again: it will be downloaded anew."
             )
 
 
@@ -108,11 +117,12 @@ def _explained(error, spec):
     # Keras reports a failed download as a bare Exception with these words.
     network = (ConnectionError, TimeoutError, ssl.SSLError, http.client.HTTPException)
     if isinstance(error, network) or "URL fetch failure" in str(error):
-        return ConnectionError(f"{spec.title} could not be downloaded ({error})")
+        return _no_download(spec, error)
     if isinstance(error, OSError) and not isinstance(error, gzip.BadGzipFile):
         return OSError(
             f"Expected a cache folder with {2 * spec.megabytes} MB free to keep {spec.title} in. "
-            f"Received: {cache_folder()} ({error}). Make room there, or set KERAS_HOME to another folder."
+            f"Received: {cache_folder()} ({error}). Make room there, or set KERAS_HOME to another "
+            "folder."
         )
     return ValueError(
         f"Expected Keras's loader to read {spec.title}. Received: {type(error).__name__}: {error}. "

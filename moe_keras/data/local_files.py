@@ -10,7 +10,7 @@ FOLDER_VARIABLE = "MOE_KERAS_DATA"
 
 
 def chosen_folder(data_dir=None):
-    """The folder of dataset files: data_dir, else $MOE_KERAS_DATA, else None. It need not exist."""
+    """The folder of dataset files, existing or not: data_dir, else $MOE_KERAS_DATA, else None."""
     chosen = data_dir if data_dir is not None else os.environ.get(FOLDER_VARIABLE) or None
     return None if chosen is None else Path(chosen).expanduser()
 
@@ -19,7 +19,8 @@ def local_file(spec, data_dir=None):
     """The dataset's file in the data folder, or None if there is no folder or no such file.
 
     Raises:
-        FileNotFoundError: if data_dir is given and the file is not in it, or the folder does not exist.
+        FileNotFoundError: if data_dir is given and the file is not in it, or the folder does not
+            exist.
     """
     folder = chosen_folder(data_dir)
     if folder is None:
@@ -27,8 +28,9 @@ def local_file(spec, data_dir=None):
     if not folder.is_dir():
         named = "data_dir" if data_dir is not None else f"${FOLDER_VARIABLE}"
         raise FileNotFoundError(
-            f"`{named}` must be an existing folder of .npz files. Received: {named}={str(folder)!r}. "
-            "Create it, correct the path, or leave it out to let Keras download the data."
+            f"`{named}` must be an existing folder of .npz files. Received: "
+            f"{named}={str(folder)!r}. Create it, correct the path, or leave it out to let Keras "
+            "download the data."
         )
     path = folder / spec.file_name
     if path.is_file():
@@ -36,8 +38,8 @@ def local_file(spec, data_dir=None):
     if data_dir is not None:
         there = ", ".join(sorted(file.name for file in folder.glob("*.npz"))) or "no .npz file"
         raise FileNotFoundError(
-            f"Expected {spec.file_name} in `data_dir`. Received: data_dir={str(data_dir)!r}, which holds "
-            f"{there}. {_advice(spec, folder)}"
+            f"Expected {spec.file_name} in `data_dir`. Received: data_dir={str(data_dir)!r}, which "
+            f"holds {there}. {_advice(spec, folder)}"
         )
     return None
 

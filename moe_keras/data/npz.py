@@ -34,8 +34,8 @@ def read_npz(path, advice):
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if it is no .npz file, is damaged, or holds Python objects (which would have to be
-            unpickled, and a pickle can run code).
+        ValueError: if it is no .npz file, is damaged, or holds Python objects (which would have to
+            be unpickled, and a pickle can run code).
     """
     path = Path(path)
     if not path.is_file():
@@ -49,15 +49,16 @@ def read_npz(path, advice):
             return {name: file[name] for name in file.files}
     except _UNREADABLE as error:
         raise ValueError(
-            f"Expected a readable NumPy .npz file of plain arrays. Received: {path} ({error}). {advice}"
+            "Expected a readable NumPy .npz file of plain arrays. Received: "
+            f"{path} ({error}). {advice}"
         ) from error
 
 
 def write_npz(path, arrays, compress):
     """Write arrays into a .npz file, all of it or nothing.
 
-    The file is written under another name in the same folder, then renamed, so that a reader never sees
-    half of it and an interruption leaves the old file as it was.
+    The file is written under another name in the same folder, then renamed, so that a reader never
+    sees half of it and an interruption leaves the old file as it was.
 
     Args:
         path: the file; its folder is made if need be.

@@ -20,7 +20,7 @@ class DatasetSpec:
         digests: content digest of each part (see `content.py`), or none where none is known.
         origin: where Keras downloads it.
         megabytes: about how much that is.
-        cache_files: what Keras keeps of it, below its own folder: path -> checksum "algorithm:digits".
+        cache_files: what Keras keeps of it below its own folder: path -> "algorithm:checksum".
     """
 
     name: str
@@ -91,17 +91,20 @@ SPECS = {
         train_count=60_000,
         test_count=10_000,
         balanced=True,
-        # No content digest is recorded, so a local fashion_mnist.npz is checked for its structure alone.
-        # Keras's loader has no checksums for its four files either; these are the MD5 sums that their
-        # makers publish beside them (github.com/zalandoresearch/fashion-mnist).
+        # No content digest is recorded, so of a local fashion_mnist.npz the structure alone is
+        # checked. Keras has no checksums for the four files it downloads; these are the MD5
+        # sums that their makers publish beside them (github.com/zalandoresearch/fashion-mnist).
         digests={},
         origin=_MIRROR + "train-images-idx3-ubyte.gz",
         megabytes=31,
         cache_files={
-            "datasets/fashion-mnist/train-images-idx3-ubyte.gz": "md5:8d4fb7e6c68d591d4c3dfef9ec88bf0d",
-            "datasets/fashion-mnist/train-labels-idx1-ubyte.gz": "md5:25c81989df183df01b3e8a0aad5dffbe",
-            "datasets/fashion-mnist/t10k-images-idx3-ubyte.gz": "md5:bef4ecab320f06d8554ea6380940ec79",
-            "datasets/fashion-mnist/t10k-labels-idx1-ubyte.gz": "md5:bb300cfdad3c16e7a12a480ee83cd310",
+            f"datasets/fashion-mnist/{file}-ubyte.gz": f"md5:{checksum}"
+            for file, checksum in (
+                ("train-images-idx3", "8d4fb7e6c68d591d4c3dfef9ec88bf0d"),
+                ("train-labels-idx1", "25c81989df183df01b3e8a0aad5dffbe"),
+                ("t10k-images-idx3", "bef4ecab320f06d8554ea6380940ec79"),
+                ("t10k-labels-idx1", "bb300cfdad3c16e7a12a480ee83cd310"),
+            )
         },
     ),
 }

@@ -25,8 +25,8 @@ def split_validation(labels, count, seed):
         or not 0 <= count <= limit
     ):
         raise ValueError(
-            f"`validation` must be a whole number of images from 0 to {limit}, so that each class keeps at "
-            f"least one of the {len(labels)} training images. Received: validation={count!r}"
+            f"`validation` must be a whole number of images from 0 to {limit}, so that each class "
+            f"keeps one of the {len(labels)} training images. Received: validation={count!r}"
         )
     held_out = _choose(labels, classes, _shares(sizes, count), seed)
     kept = np.setdiff1d(np.arange(len(labels)), held_out, assume_unique=True)
@@ -47,8 +47,8 @@ def thin(labels, fraction, seed):
     number = isinstance(fraction, int | float | np.number) and not isinstance(fraction, bool)
     if not number or not 0 < fraction <= 1:
         raise ValueError(
-            "`subset` must be a fraction above 0 and at most 1 of the images to keep (0.1 for a tenth). "
-            f"Received: subset={fraction!r}"
+            "`subset` must be a fraction above 0 and at most 1 of the images to keep (0.1 for a "
+            f"tenth). Received: subset={fraction!r}"
         )
     classes, sizes = np.unique(labels, return_counts=True)
     wanted = np.maximum(1, np.rint(sizes * fraction).astype(int))

@@ -2,12 +2,12 @@
 
 import keras
 
+from moe_keras.layer import MoELayer
 from moe_keras.nested import output_shape, serialize
-from moe_keras.traced import TracedLayer
 
 
 @keras.saving.register_keras_serializable(package="moe_keras")
-class Expert(TracedLayer, keras.layers.Wrapper):
+class Expert(MoELayer, keras.layers.Wrapper):
     """Wraps any layer or model, answering exactly as it does: E(x) = layer(x).
 
     A mixture takes bare layers as experts too. The wrapper gives an expert a name of its own, and

@@ -1,9 +1,9 @@
 """The base of every gate."""
 
-from moe_keras.traced import TracedLayer
+from moe_keras.layer import MoELayer
 
 
-class Gate(TracedLayer):
+class Gate(MoELayer):
     """Base of every gate: a layer that turns an input into weights over experts.
 
     A gate of one's own derives from `Gate` and writes `build` and `call`. `call` returns a dict of

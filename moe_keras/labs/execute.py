@@ -40,6 +40,7 @@ def execute(lab, notebook, console, quick=False):
             km=_kernel_of_this_python(),
             resources={"metadata": {"path": str(lab.solution.parent)}},
             record_timing=False,
+            coalesce_streams=True,
             on_cell_start=progress.cell_starts,
         )
         try:

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from moe_keras.traced import TracedLayer
+from moe_keras.layer import MoELayer
 
 
 def combine(weights, outputs):
@@ -77,7 +77,7 @@ def check_shapes(weights_shape, output_shapes, names=None, weights_name="weights
         raise ValueError(
             "Expected the weights' axes before the last to be the outputs' first axes (for one "
             "weight an image and expert, flatten or pool the images before the gate). "
-            f"Received: {weights_name} of shape {weights_shape}, outputs of shape {output_shapes[0]}"
+            f"Received: {weights_name} of shape {weights_shape}, outputs {output_shapes[0]}"
         )
 
 
@@ -89,7 +89,7 @@ def _agree(shape, other):
 
 
 @keras.saving.register_keras_serializable(package="moe_keras")
-class Combine(TracedLayer):
+class Combine(MoELayer):
     """The weighted sum of outputs that are already there: `combine` as a layer.
 
         y = sum_e w_e y_e

@@ -2,13 +2,13 @@
 
 import keras
 
+from moe_keras.layer import MoELayer
 from moe_keras.mixtures.combine import check_shapes, combine
 from moe_keras.nested import output_shape, serialize
-from moe_keras.traced import TracedLayer
 
 
 @keras.saving.register_keras_serializable(package="moe_keras")
-class DenseMoE(TracedLayer):
+class DenseMoE(MoELayer):
     """Runs every expert and sums their outputs, weighed by a gate.
 
         y = sum_e G(x)_e E_e(x)

@@ -63,6 +63,7 @@ def test_large_scores_do_not_overflow():
     assert to_numpy(gate(np.ones((1, 1), "float32"))["probabilities"]).tolist() == [[1.0, 0.0]]
 
 
+@pytest.mark.filterwarnings("ignore:You are using a softmax over axis")
 def test_one_expert_gets_all_the_weight():
     assert to_numpy(SoftmaxGate(1)(ROWS)["probabilities"]).tolist() == [[1.0]] * 6
 

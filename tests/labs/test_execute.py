@@ -37,6 +37,13 @@ def test_what_says_nothing_of_the_lab_is_removed(lab):
     assert notebook.metadata == METADATA
 
 
+def test_what_a_cell_prints_bit_by_bit_is_one_output(write_lab, source):
+    slowly = 'import time\nfor part in ("da", "ta: 3", " digits\\n"):\n'
+    slowly += '    print(part, end="", flush=True)\n    time.sleep(0.3)'
+    notebook, _ = run(write_lab(source.replace('print("data: three digits")', slowly)))
+    assert printed_values(notebook, "figures")["data"] == "3 digits"
+
+
 def test_the_kernel_is_this_python_whatever_is_installed_as_python3(
     write_lab, source, tmp_path, monkeypatch
 ):

@@ -124,14 +124,14 @@ def test_gradient_against_finite_differences():
         (
             (6, 3),
             [(6, 4), (6, 4)],
-            r"a weight for each expert. Received: .* 3 weights, for 2: output 0",
+            r"each of 2 experts: output 0, output 1. Received: weights of shape \(6, 3\), for 3",
         ),
         ((6, 2), [(6, 4), (6, 5)], r"output 0 gives \(6, 4\), output 1 gives \(6, 5\)"),
         ((6, 2), [(6, 4), (6, 4, 1)], "one shape"),
         ((6, 7, 2), [(6, 4), (6, 4)], "the outputs' first axes"),
         ((5, 2), [(6, 4), (6, 4)], "the outputs' first axes"),
         ((6, 8, 8, 2), [(6, 4), (6, 4)], "flatten or pool"),
-        ((6, 2), [], "for 0"),
+        ((6, 2), [], "each of 0 experts"),
     ],
 )
 def test_shapes_are_checked(weights, outputs, message):

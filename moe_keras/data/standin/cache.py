@@ -23,8 +23,8 @@ def standin_file(spec):
 def load_standin(spec):
     """The stand-in for a dataset, from the cache or generated in seconds.
 
-    A damaged cache file is replaced; a cache that cannot be written costs the seconds again next time.
-    Both are warned of.
+    A damaged cache file is replaced; a cache that cannot be written costs the seconds again next
+    time. Both are warned of.
 
     Args:
         spec: the dataset's `DatasetSpec`.
@@ -33,7 +33,7 @@ def load_standin(spec):
         A dictionary with x_train, y_train, x_test and y_test as `verified` gives them.
     """
     path = standin_file(spec)
-    # The archive's own checksums notice damage to the images; their content is whatever was generated.
+    # The archive's own checksums notice damage; the content is whatever was generated.
     facts = replace(spec, digests={}, balanced=True)
     origin = (str(path), "It is generated again.")
     if path.is_file():
@@ -53,8 +53,8 @@ def load_standin(spec):
         write_npz(path, {**arrays, MARK: np.array(VERSION, np.uint8)}, compress=True)
     except OSError as error:
         warnings.warn(
-            f"The stand-in for {spec.title} cannot be kept in {path.parent} ({error}), so it is generated "
-            "each time. Set KERAS_HOME to a folder that can be written to.",
+            f"The stand-in for {spec.title} cannot be kept in {path.parent} ({error}), so it is "
+            "generated each time. Set KERAS_HOME to a folder that can be written to.",
             stacklevel=2,
         )
     return arrays

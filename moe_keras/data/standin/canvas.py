@@ -85,8 +85,9 @@ class Canvas:
         """
         dx, dy = (self.grid_x - x) / scale, (self.grid_y - y) / scale
         if angle is not None:
-            # Rounded: the last bit of a cosine is not the same everywhere.
-            cos, sin = np.round(np.cos(angle), 4), np.round(np.sin(angle), 4)
+            # In double precision and rounded: a cosine's last bit is not the same everywhere.
+            angle = angle.astype(np.float64)
+            cos, sin = (np.round(f(angle), 4).astype(np.float32) for f in (np.cos, np.sin))
             dx, dy = dx * cos + dy * sin, dy * cos - dx * sin
         if mirror:
             dx = dx * (1 - 2 * self.chance(0.5))
@@ -98,7 +99,7 @@ class Canvas:
     # Signed distances, (n, P).
 
     def ellipse(self, x, y, rx, ry):
-        """Ellipse around (x, y) with radii rx and ry (an approximate distance, exact for circles)."""
+        """Ellipse around (x, y) with radii rx and ry; the distance is exact for circles only."""
         dx, dy = (self.x - x) / rx, (self.y - y) / ry
         return (np.sqrt(dx * dx + dy * dy) - 1) * np.minimum(rx, ry)
 
@@ -138,7 +139,7 @@ class Canvas:
     # Paint.
 
     def fill(self, colour, *shapes, opacity=None):
-        """Paint the inside of all `shapes` in `colour` (channels, n, 1), edges one soft pixel wide."""
+        """Paint the inside of all `shapes` in `colour` (channels, n, 1), with soft edges."""
         distance = functools.reduce(np.minimum, shapes)
         cover = np.clip(0.5 - distance * (self.pixels_a_unit / self.softness), 0, 1)
         if opacity is not None:

@@ -51,7 +51,7 @@ def paint_digits(rng, label, batch, count, textures):
 
 
 def _sample(field, x, y):
-    """Distances (n, P) between the entries of a field (n, FIELD_SIZE, FIELD_SIZE) at x, y (n, P)."""
+    """Distances (n, P) at x, y (n, P), between the entries of a field (n, size, size)."""
     scale = np.float32((FIELD_SIZE - 1) / (2 * FIELD_REACH))
     column, row = (
         np.clip((v + np.float32(FIELD_REACH)) * scale, 0, FIELD_SIZE - 1.001) for v in (x, y)
@@ -70,7 +70,7 @@ def _sample(field, x, y):
 
 @functools.cache
 def _fields():
-    """Signed distances to every digit in every font, float32 (10, fonts, FIELD_SIZE, FIELD_SIZE)."""
+    """Signed distances to every digit in every font, float32 (10, fonts, size, size)."""
     return np.stack([[_field(font, str(digit)) for font in FONTS] for digit in range(10)])
 
 

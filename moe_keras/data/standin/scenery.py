@@ -24,7 +24,7 @@ WALL = (
 )
 WOOD = ((60, 85, 50), (85, 90, 60), (50, 65, 45), (110, 115, 75), (95, 80, 60))
 
-# Upper colours, lower colours, and the range in which the line between them lies (-1 top, 1 bottom).
+# Upper colours, lower colours, and where the line between them may lie (-1 top, 1 bottom).
 PLACES = {
     "sky": (SKY, SKY, (-0.2, 1.2)),
     "field": (SKY, GREEN + EARTH, (-0.5, 0.4)),
@@ -39,7 +39,7 @@ PLACES = {
 ANYTHING = SKY + GREEN + EARTH + STONE + WALL + WOOD
 
 
-def paint_background(canvas, place):
+def paint_background(canvas, place, roundness):
     """Two areas of colour with patches on them, and things far away: some round, some square."""
     above, below, (low, high) = PLACES[place]
     canvas.place(0.0, 0.0, 1.0)
@@ -48,15 +48,15 @@ def paint_background(canvas, place):
     horizon = canvas.uniform(low, high) + canvas.uniform(-0.2, 0.2) * canvas.x
     canvas.fill(canvas.colour(below), horizon - canvas.y)
     for _ in range(2):
-        thing = _thing(canvas, 0.12, 0.45)
+        thing = _thing(canvas, roundness, 0.12, 0.45)
         canvas.fill(canvas.colour(ANYTHING), thing, opacity=canvas.uniform(0.0, 0.8))
 
 
-def paint_foreground(canvas):
-    """Something in front of the subject, at the border more often than not: a post, a leaf, a wall."""
+def paint_foreground(canvas, roundness):
+    """Something in front of the subject, more often than not at its border."""
     canvas.place(0.0, 0.0, 1.0)
     canvas.tone = np.float32(1)
-    thing = _thing(canvas, 0.1, 0.35, spread=1.3)
+    thing = _thing(canvas, roundness, 0.1, 0.35, spread=1.3)
     canvas.fill(canvas.colour(ANYTHING), thing, opacity=canvas.chance(0.6))
 
 
@@ -64,17 +64,18 @@ def develop(canvas):
     """Light from one side, contrast, and the camera's noise."""
     light = canvas.uniform(0.75, 1.2) + canvas.uniform(-0.2, 0.2) * canvas.grid_x
     light += canvas.uniform(-0.2, 0.1) * canvas.grid_y
-    contrast = canvas.uniform(0.4, 1.0)
+    contrast = canvas.uniform(0.55, 1.0)
     noise = canvas.rng.random((canvas.count, canvas.size**2), np.float32) - np.float32(0.5)
-    shift = 120 * (1 - contrast) + noise * canvas.uniform(0.0, 24.0)
+    shift = 120 * (1 - contrast) + noise * canvas.uniform(0.0, 18.0)
     light *= contrast
     canvas.pixels *= light
     canvas.pixels += shift
 
 
-def _thing(canvas, small, large, spread=1.0):
+def _thing(canvas, roundness, small, large, spread=1.0):
     x, y = canvas.uniform(-spread, spread), canvas.uniform(-spread, spread)
     width, height = canvas.uniform(small, large), canvas.uniform(small, large)
     dx, dy = abs(canvas.x - x) / width, abs(canvas.y - y) / height
-    distance = np.where(canvas.chance(0.5) > 0, np.maximum(dx, dy), np.sqrt(dx * dx + dy * dy))
+    round_ = canvas.chance(roundness) > 0
+    distance = np.where(round_, np.sqrt(dx * dx + dy * dy), np.maximum(dx, dy))
     return (distance - 1) * np.minimum(width, height)

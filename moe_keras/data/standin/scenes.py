@@ -10,19 +10,19 @@ from moe_keras.data.standin.scenery import develop, paint_background, paint_fore
 KINDS = (
     (
         (vehicles.airplane_side, vehicles.airplane_below),
-        "sky sky sky sky sky sky field field road water",
+        "sky sky sky sky sky sky sky field road water",
     ),
     (
         (vehicles.automobile_side, vehicles.automobile_front),
-        "road road road road yard yard field field meadow forest",
+        "road road road road road yard yard yard field field",
     ),
     (
         (animals.bird_perched, animals.bird_flying),
-        "sky sky sky field meadow meadow forest forest water pond",
+        "sky sky field meadow meadow meadow forest forest forest pond",
     ),
     (
         (animals.cat_face, animals.cat_side),
-        "room room room room yard yard meadow meadow field road",
+        "room room room room yard meadow meadow meadow field field",
     ),
     (
         (animals.deer_side, animals.deer_face),
@@ -30,15 +30,15 @@ KINDS = (
     ),
     (
         (animals.dog_face, animals.dog_side),
-        "room room room yard meadow meadow meadow field field road",
+        "room room room yard meadow meadow meadow field field field",
     ),
     (
         (animals.frog_front, animals.frog_above),
-        "meadow meadow meadow pond pond pond forest forest room yard",
+        "meadow meadow meadow meadow pond pond pond forest forest room",
     ),
     (
         (animals.horse_side, animals.horse_face),
-        "field field field field meadow meadow meadow forest forest yard",
+        "field field field field meadow meadow meadow forest forest forest",
     ),
     (
         (vehicles.ship_steamer, vehicles.ship_sailing),
@@ -46,7 +46,7 @@ KINDS = (
     ),
     (
         (vehicles.truck_side, vehicles.truck_front),
-        "road road road road yard yard field field meadow forest",
+        "road road road road road yard yard yard field field",
     ),
 )
 
@@ -67,9 +67,15 @@ def paint_scenes(rng, label, batch, count, textures):
     views, places = KINDS[label]
     places = places.split()
     canvas = Canvas(rng, count, 32, 3, textures)
-    canvas.softness = canvas.uniform(0.9, 2.4)
-    paint_background(canvas, places[batch % len(places)])
-    scale = canvas.uniform(0.38, 0.95)
+    if label in CIFAR10_NATURAL:
+        # Pliant and patchy, among round things more often than square ones.
+        bend, patches, roundness = canvas.uniform(0.1, 0.7), canvas.uniform(0.1, 0.5), 0.85
+    else:
+        # Straight and even, among square things.
+        bend, patches, roundness = canvas.uniform(0.0, 0.05), canvas.uniform(0.0, 0.15), 0.15
+    canvas.softness = canvas.uniform(0.9, 2.0)
+    paint_background(canvas, places[batch % len(places)], roundness)
+    scale = canvas.uniform(0.5, 0.95)
     room = 1.15 - scale
     canvas.place(
         canvas.uniform(-1, 1) * room,
@@ -77,12 +83,10 @@ def paint_scenes(rng, label, batch, count, textures):
         scale,
         angle=canvas.uniform(-0.5, 0.5),
         mirror=True,
-        # Living things are pliant, made ones keep their straight edges.
-        bend=canvas.uniform(0.0, 0.6 if label in CIFAR10_NATURAL else 0.12),
+        bend=bend,
     )
-    canvas.tone = 1 + canvas.uniform(0.0, 0.35) * canvas.texture()
-    canvas.tone -= canvas.uniform(0.0, 0.2) * canvas.y
+    canvas.tone = 1 + patches * canvas.texture() - canvas.uniform(0.0, 0.2) * canvas.y
     views[batch // len(places) % len(views)](canvas)
-    paint_foreground(canvas)
+    paint_foreground(canvas, roundness)
     develop(canvas)
     return canvas.images()

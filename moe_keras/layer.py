@@ -1,15 +1,15 @@
-"""What a layer gives out, found by calling it on symbols instead of describing it a second time."""
+"""The base of every layer of moe_keras: what a layer tells Keras about itself."""
 
 import keras
 
 from moe_keras.nested import output_shape
 
 
-class TracedLayer(keras.layers.Layer):
-    """A layer whose output names, shapes, dtypes and masks all follow from its `call`.
+class MoELayer(keras.layers.Layer):
+    """A layer whose output names, shapes, dtypes and masks follow from its `call`.
 
-    Whoever derives from it writes `build` and `call` and nothing about shapes, so that the two
-    cannot come to disagree.
+    Whoever derives from it writes `build` and `call` and nothing about shapes, so that what is
+    announced and what is given cannot come to disagree.
     """
 
     def compute_output_spec(self, *args, **kwargs):
@@ -22,6 +22,17 @@ class TracedLayer(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape):
         return output_shape(self, input_shape)
+
+    @property
+    def metrics(self):
+        """Metrics of this layer and those inside, but for compiled models' own.
+
+        Keras leaves those out where a model holds another model, but not where a layer comes
+        between: an expert's idle "loss" and "accuracy" would be reported instead of the mixture's.
+        """
+        models = [layer for layer in self._flatten_layers() if isinstance(layer, keras.Model)]
+        idle = {id(metric) for model in models if model.compiled for metric in model.metrics}
+        return [metric for metric in super().metrics if id(metric) not in idle]
 
     def compute_mask(self, inputs, previous_mask):
         """An output that still has the masked axes, and one more, keeps the mask."""
