@@ -1,13 +1,12 @@
 """Reading and writing one .npz file, without trusting it and without leaving half of it behind."""
 
-import contextlib
-import os
-import secrets
 import zipfile
 import zlib
 from pathlib import Path
 
 import numpy as np
+
+from moe_keras.files import replacing
 
 # What NumPy and zipfile raise on files that are cut short, garbled or hold pickled objects.
 _UNREADABLE = (
@@ -57,9 +56,6 @@ def read_npz(path, advice):
 def write_npz(path, arrays, compress):
     """Write arrays into a .npz file, all of it or nothing.
 
-    The file is written under another name in the same folder, then renamed, so that a reader never
-    sees half of it and an interruption leaves the old file as it was.
-
     Args:
         path: the file; its folder is made if need be.
         arrays: dictionary of arrays.
@@ -68,20 +64,9 @@ def write_npz(path, arrays, compress):
     Raises:
         OSError: if the file cannot be written.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    try:
-        with open(temporary, "xb") as file:
-            method = zipfile.ZIP_DEFLATED if compress else zipfile.ZIP_STORED
-            with zipfile.ZipFile(
-                file, "w", method, compresslevel=1 if compress else None
-            ) as archive:
-                for name, array in arrays.items():
-                    with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                        np.lib.format.write_array(member, array, allow_pickle=False)
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
+    with replacing(path) as temporary:
+        method = zipfile.ZIP_DEFLATED if compress else zipfile.ZIP_STORED
+        with zipfile.ZipFile(temporary, "x", method, compresslevel=1) as archive:
+            for name, array in arrays.items():
+                with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                    np.lib.format.write_array(member, array, allow_pickle=False)

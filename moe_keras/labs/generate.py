@@ -16,7 +16,7 @@ from nbgrader.preprocessors import (
     LockCells,
 )
 
-from moe_keras.labs.files import write_text
+from moe_keras.files import write_text
 
 STUB = "# TODO: your code here\nraise NotImplementedError"
 TEXT_STUB = "Your answer here."

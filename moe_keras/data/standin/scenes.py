@@ -69,7 +69,7 @@ def paint_scenes(rng, label, batch, count, textures):
     canvas = Canvas(rng, count, 32, 3, textures)
     if label in CIFAR10_NATURAL:
         # Pliant and patchy, among round things more often than square ones.
-        bend, patches, roundness = canvas.uniform(0.1, 0.7), canvas.uniform(0.1, 0.5), 0.85
+        bend, patches, roundness = canvas.uniform(0.15, 0.9), canvas.uniform(0.1, 0.5), 0.85
     else:
         # Straight and even, among square things.
         bend, patches, roundness = canvas.uniform(0.0, 0.05), canvas.uniform(0.0, 0.15), 0.15

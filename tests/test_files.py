@@ -1,6 +1,6 @@
 import pytest
 
-from moe_keras.labs.files import write_text
+from moe_keras.files import write_text
 
 
 def test_folders_are_made_and_lines_end_as_given(tmp_path):
