@@ -105,28 +105,41 @@ plots.image_grid(
 #
 # What we want to beat: one CNN for all ten classes.
 #
+# A network of this kind is a chain of blocks. One block is given: convolutions find patterns,
+# pooling halves the image, batch normalisation keeps the numbers in range.
+
+
+# %%
+def block(filters):
+    """Two 3x3 convolutions with pooling in between, each normalised, then ReLU: a list of layers."""
+    return [
+        layers.Conv2D(filters, 3, padding="same", use_bias=False),
+        layers.MaxPooling2D(),
+        layers.BatchNormalization(momentum=0.9),
+        layers.ReLU(),
+        layers.Conv2D(filters, 3, padding="same", use_bias=False),
+        layers.BatchNormalization(momentum=0.9),
+        layers.ReLU(),
+    ]
+
+
+# %% [markdown]
 # **Exercise 1 (3 marks).** Write `build_cnn`. It takes images with pixel values 0 to 255, scales
-# them itself, and ends in a softmax over `num_classes`. Three blocks of convolution, pooling,
-# batch normalisation and ReLU are enough; stay below a million parameters.
+# them itself (layer `Rescaling`), goes through three blocks or so, takes the largest value of each
+# filter (`GlobalMaxPooling2D`) and ends in a softmax over `num_classes`. Stay below a million
+# parameters.
 
 
 # %% nbgrader={"grade": false, "grade_id": "build_cnn", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def build_cnn(num_classes):
     """A CNN from images (B, 32, 32, 3), pixel values 0 to 255, to probabilities (B, num_classes)."""
     ### BEGIN SOLUTION
-    model = keras.Sequential([keras.Input((32, 32, 3)), layers.Rescaling(1 / 63.75, offset=-2.0)])
-    model.add(layers.Conv2D(24, 2, activation="relu"))
+    chain = [keras.Input((32, 32, 3)), layers.Rescaling(1 / 63.75, offset=-2.0)]
+    chain.append(layers.Conv2D(24, 2, activation="relu"))
     for filters in (32, 64, 128):
-        model.add(layers.Conv2D(filters, 3, padding="same", use_bias=False))
-        model.add(layers.MaxPooling2D())
-        model.add(layers.BatchNormalization(momentum=0.9))
-        model.add(layers.ReLU())
-        model.add(layers.Conv2D(filters, 3, padding="same", use_bias=False))
-        model.add(layers.BatchNormalization(momentum=0.9))
-        model.add(layers.ReLU())
-    model.add(layers.GlobalMaxPooling2D())
-    model.add(layers.Dense(num_classes, activation="softmax"))
-    return model
+        chain += block(filters)
+    chain += [layers.GlobalMaxPooling2D(), layers.Dense(num_classes, activation="softmax")]
+    return keras.Sequential(chain)
     ### END SOLUTION
 
 
@@ -489,8 +502,8 @@ print("output shape for 8 images:", tuple(switch(few).shape))
 #
 # **Exercise 7 (3 marks).** Write the layer `ImportanceGate`: from features (B, D) to weights (B,
 # num_classes, num_experts). For each class the weights are positive and sum to 1 *over the
-# experts*. One softmax over everything is a mistake that has been published: each class then gets
-# another share of the total, and rare favourites drown.
+# experts*. One softmax over everything is a mistake that has been published: all classes then
+# share one sum, and a class with a small share can hardly win, whatever the experts say of it.
 
 
 # %% nbgrader={"grade": false, "grade_id": "ImportanceGate", "locked": false, "schema_version": 3, "solution": true, "task": false}
