@@ -3,8 +3,8 @@
 import time
 from pathlib import Path
 
-from moe_keras.labs.execute import LabFailed, execute
 from moe_keras.files import write_text
+from moe_keras.labs.execute import LabFailed, execute
 from moe_keras.labs.generate import solution_copy, write_notebook
 from moe_keras.labs.html import to_html
 from moe_keras.labs.results import read_result, to_json, to_table

@@ -127,7 +127,8 @@ class Canvas:
     def polygon(self, *corners):
         """A convex polygon; corners (x, y) in their order around it, either way."""
         edges = list(zip(corners, corners[1:] + corners[:1], strict=True))
-        way_round = np.sign(sum(x1 * y2 - x2 * y1 for (x1, y1), (x2, y2) in edges))
+        area = np.asarray(sum(x1 * y2 - x2 * y1 for (x1, y1), (x2, y2) in edges), np.float32)
+        way_round = np.sign(area)
         distance = None
         for (x1, y1), (x2, y2) in edges:
             nx, ny = (y2 - y1) * way_round, (x1 - x2) * way_round

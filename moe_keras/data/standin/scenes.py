@@ -60,7 +60,7 @@ def paint_scenes(rng, label, batch, count, textures):
     Args:
         rng: NumPy generator.
         label: class id.
-        batch: number of the batch; successive ones go through the class's places and views.
+        batch: number of the batch; successive ones go through the class's views and places.
         count: scenes to paint.
         textures: what `make_textures` returned.
     """
@@ -69,12 +69,12 @@ def paint_scenes(rng, label, batch, count, textures):
     canvas = Canvas(rng, count, 32, 3, textures)
     if label in CIFAR10_NATURAL:
         # Pliant and patchy, among round things more often than square ones.
-        bend, patches, roundness = canvas.uniform(0.15, 0.9), canvas.uniform(0.1, 0.5), 0.85
+        bend, patches, roundness = canvas.uniform(0.15, 0.85), canvas.uniform(0.1, 0.5), 0.85
     else:
         # Straight and even, among square things.
         bend, patches, roundness = canvas.uniform(0.0, 0.05), canvas.uniform(0.0, 0.15), 0.15
     canvas.softness = canvas.uniform(0.9, 2.0)
-    paint_background(canvas, places[batch % len(places)], roundness)
+    paint_background(canvas, places[batch // len(views) % len(places)], roundness)
     scale = canvas.uniform(0.5, 0.95)
     room = 1.15 - scale
     canvas.place(
@@ -86,7 +86,7 @@ def paint_scenes(rng, label, batch, count, textures):
         bend=bend,
     )
     canvas.tone = 1 + patches * canvas.texture() - canvas.uniform(0.0, 0.2) * canvas.y
-    views[batch // len(places) % len(views)](canvas)
+    views[batch % len(views)](canvas)
     paint_foreground(canvas, roundness)
     develop(canvas)
     return canvas.images()

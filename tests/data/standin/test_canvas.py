@@ -46,6 +46,16 @@ def test_a_polygon_may_go_either_way_round(canvas):
     assert one_way[0, at(canvas, -0.9, 0.9)] > 0
 
 
+def test_single_precision_throughout(canvas):
+    shapes = [
+        canvas.polygon((0, 0), (1, 0), (0, 1)),
+        canvas.ellipse(0, 0, 0.5, canvas.vary(0.4)),
+        canvas.limb(0, 0, 1, 1, 0.1),
+        canvas.box(0, 0, 1, 1),
+    ]
+    assert [shape.dtype for shape in shapes] == [np.float32] * 4
+
+
 def test_a_chain_is_its_limbs(canvas):
     first, second = canvas.chain((0, 0, 0.1), (0.5, 0, 0.2), (0.5, 0.5, 0.3))
     assert (first == canvas.limb(0, 0, 0.5, 0, 0.1, 0.2)).all()
