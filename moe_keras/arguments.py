@@ -3,6 +3,8 @@
 import math
 import numbers
 
+import numpy as np
+
 
 def positive_integer(name, value):
     """`value` as an int, if it is a whole number of at least 1.
@@ -49,3 +51,37 @@ def distinct_ids(name, ids, limit=None):
     if twice:
         raise ValueError(f"Expected {name} to hold no id twice. Received: {twice} twice in {ids}")
     return tuple(int(i) for i in ids)
+
+
+def pixel_images(images):
+    """`images` as an array, if it holds images with pixel values from 0 to 255.
+
+    Values from 0 to 1 are refused: everything here scales pixels itself, and would take images
+    that are scaled already for black ones.
+
+    >>> pixel_images([[[[0], [255]]]]).shape
+    (1, 1, 2, 1)
+    """
+    images = np.asarray(images)
+    if images.ndim != 4 or len(images) == 0:
+        raise ValueError(
+            "Expected one or more images, of shape (N, height, width, channels). "
+            f"Received: shape {images.shape}"
+        )
+    if images.dtype != np.uint8:
+        if not np.issubdtype(images.dtype, np.number) or not np.isfinite(images).all():
+            raise ValueError(
+                "Expected pixel values that are finite numbers. "
+                f"Received: dtype {images.dtype}{_not_finite(images)}"
+            )
+        low, high = images.min(), images.max()
+        if low < 0 or high > 255 or 0 < high <= 1:
+            raise ValueError(
+                "Expected pixel values from 0 to 255, not scaled to 0-1 or standardised. "
+                f"Received: values from {low:.3g} to {high:.3g}"
+            )
+    return images
+
+
+def _not_finite(images):
+    return " with NaN or infinity" if np.issubdtype(images.dtype, np.number) else ""

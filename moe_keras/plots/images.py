@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from moe_keras.arguments import pixel_images
 from moe_keras.plots.picture import COLOURS, Picture, new_figure
 
 
@@ -87,10 +88,10 @@ def routing(images, weights, experts, titles, title, *, source):
 
 
 def _checked(images, titles):
-    images = np.asarray(images)
-    if images.ndim != 4 or images.shape[-1] not in (1, 3) or len(images) == 0:
+    images = pixel_images(images)
+    if images.shape[-1] not in (1, 3):
         raise ValueError(
-            "Expected at least one image, of shape (N, height, width, 1 or 3). "
+            "Expected images with 1 channel (grey) or 3 (red, green, blue). "
             f"Received: shape {images.shape}"
         )
     if len(images) != len(titles):
@@ -102,7 +103,7 @@ def _checked(images, titles):
 
 
 def _show(ax, image):
-    pixels = np.clip(image, 0, 255).astype("uint8")
+    pixels = image.astype("uint8")
     ax.imshow(
         pixels.squeeze(-1) if pixels.shape[-1] == 1 else pixels, cmap="gray", vmin=0, vmax=255
     )

@@ -5,18 +5,19 @@ import math
 import keras
 import numpy as np
 
+from moe_keras.arguments import pixel_images
+
 
 class AugmentedImages(keras.utils.PyDataset):
     """Shuffled batches in which images are mirrored and shifted at random.
 
     Each image is mirrored left to right with probability 1/2; each batch is shifted by up to
-    `shift` pixels up or down and left or right, the border being filled by reflection. Half of an
-    image's neighbours are new in every epoch, so a small network learns more from the same
-    photographs.
+    `shift` pixels up or down and left or right, the border being filled by reflection. So a
+    network never sees quite the same photograph twice.
 
     Args:
-        images: array (N, height, width, channels), any numeric type; pixel values are kept as they
-            are.
+        images: array (N, height, width, channels) of pixel values 0 to 255; they come out as they
+            are, in the same dtype.
         labels: array (N, ...), one label an image.
         batch_size: images in a batch; the last batch of an epoch holds what is left.
         shift: largest shift in pixels, 0 for none.
@@ -24,8 +25,9 @@ class AugmentedImages(keras.utils.PyDataset):
         seed: seed of the order, the shifts and the mirroring.
 
     Raises:
-        ValueError: if images are not of rank 4, labels are not as many as the images, there are no
-            images, batch_size is below 1, or shift is negative or not smaller than the image.
+        ValueError: if images are not of rank 4 with pixel values 0 to 255, labels are not as many
+            as the images, there are no images, batch_size is below 1, or shift is negative or not
+            smaller than the image.
 
     Example:
 
@@ -41,12 +43,7 @@ class AugmentedImages(keras.utils.PyDataset):
 
     def __init__(self, images, labels, batch_size=128, shift=2, mirror=True, seed=0):
         super().__init__()
-        images, labels = np.asarray(images), np.asarray(labels)
-        if images.ndim != 4 or len(images) == 0:
-            raise ValueError(
-                "Expected images of shape (N, height, width, channels) with N >= 1. "
-                f"Received: shape {images.shape}"
-            )
+        images, labels = pixel_images(images), np.asarray(labels)
         if len(labels) != len(images):
             raise ValueError(
                 "Expected one label for each image. "
