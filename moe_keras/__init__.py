@@ -1,8 +1,8 @@
 """Mixture of Experts for Keras 3: gates weigh experts, mixtures combine what they say.
 
 This is the table of contents: `gates` decide, `experts` answer, `mixtures` combine, `losses` keep
-the gates' work even, `data` holds the images to learn on. Import `plots`, `inspection`, `training` and `checks` by name where they are
-needed.
+the experts evenly busy, `data` holds the images to learn on. Import `plots`, `inspection`,
+`training` and `checks` by name where they are needed.
 
 Axes are named by one letter everywhere: B batch, T tokens, D features, E experts, k experts a
 token, C classes, S slots.
@@ -10,7 +10,7 @@ token, C classes, S slots.
 
 from moe_keras import data, experts, gates, losses, mixtures
 from moe_keras.experts import ClassSubset, Expert, FrozenExpert
-from moe_keras.gates import Gate, GroupGate, PerClassGate, SoftmaxGate, TopKGate
+from moe_keras.gates import Gate, GroupGate, NoisyTopKGate, PerClassGate, SoftmaxGate, TopKGate
 from moe_keras.mixtures import Combine, DenseMoE, combine
 
 __version__ = "0.1.0"
@@ -23,6 +23,7 @@ __all__ = [
     "FrozenExpert",
     "Gate",
     "GroupGate",
+    "NoisyTopKGate",
     "PerClassGate",
     "SoftmaxGate",
     "TopKGate",
