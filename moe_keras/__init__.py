@@ -10,7 +10,15 @@ token, C classes, S slots.
 
 from moe_keras import data, experts, gates, losses, mixtures
 from moe_keras.experts import ClassSubset, Expert, FrozenExpert
-from moe_keras.gates import Gate, GroupGate, NoisyTopKGate, PerClassGate, SoftmaxGate, TopKGate
+from moe_keras.gates import (
+    Gate,
+    GroupGate,
+    HierarchicalGate,
+    NoisyTopKGate,
+    PerClassGate,
+    SoftmaxGate,
+    TopKGate,
+)
 from moe_keras.mixtures import Combine, DenseMoE, combine
 
 __version__ = "0.1.0"
@@ -23,6 +31,7 @@ __all__ = [
     "FrozenExpert",
     "Gate",
     "GroupGate",
+    "HierarchicalGate",
     "NoisyTopKGate",
     "PerClassGate",
     "SoftmaxGate",

@@ -2,9 +2,18 @@
 
 from moe_keras.gates.gate import Gate
 from moe_keras.gates.group import GroupGate
+from moe_keras.gates.hierarchical import HierarchicalGate
 from moe_keras.gates.noisy_top_k import NoisyTopKGate
 from moe_keras.gates.per_class import PerClassGate
 from moe_keras.gates.softmax import SoftmaxGate
 from moe_keras.gates.top_k import TopKGate
 
-__all__ = ["Gate", "GroupGate", "NoisyTopKGate", "PerClassGate", "SoftmaxGate", "TopKGate"]
+__all__ = [
+    "Gate",
+    "GroupGate",
+    "HierarchicalGate",
+    "NoisyTopKGate",
+    "PerClassGate",
+    "SoftmaxGate",
+    "TopKGate",
+]
