@@ -3,6 +3,7 @@
 from moe_keras.gates.gate import Gate
 from moe_keras.gates.group import GroupGate
 from moe_keras.gates.hierarchical import HierarchicalGate
+from moe_keras.gates.label_guided import LabelGuidedGate
 from moe_keras.gates.noisy_top_k import NoisyTopKGate
 from moe_keras.gates.per_class import PerClassGate
 from moe_keras.gates.softmax import SoftmaxGate
@@ -12,6 +13,7 @@ __all__ = [
     "Gate",
     "GroupGate",
     "HierarchicalGate",
+    "LabelGuidedGate",
     "NoisyTopKGate",
     "PerClassGate",
     "SoftmaxGate",
