@@ -11,6 +11,7 @@ token, C classes, S slots.
 from moe_keras import data, experts, gates, losses, mixtures
 from moe_keras.experts import ClassSubset, Expert, FrozenExpert
 from moe_keras.gates import (
+    BiasBalancedGate,
     Gate,
     GroupGate,
     HierarchicalGate,
@@ -25,6 +26,7 @@ from moe_keras.mixtures import Combine, DenseMoE, combine
 __version__ = "0.1.0"
 
 __all__ = [
+    "BiasBalancedGate",
     "ClassSubset",
     "Combine",
     "DenseMoE",

@@ -1,5 +1,6 @@
 """Who decides: gates turn an input into weights over experts."""
 
+from moe_keras.gates.bias_balanced import BiasBalancedGate
 from moe_keras.gates.gate import Gate
 from moe_keras.gates.group import GroupGate
 from moe_keras.gates.hierarchical import HierarchicalGate
@@ -10,6 +11,7 @@ from moe_keras.gates.softmax import SoftmaxGate
 from moe_keras.gates.top_k import TopKGate
 
 __all__ = [
+    "BiasBalancedGate",
     "Gate",
     "GroupGate",
     "HierarchicalGate",
