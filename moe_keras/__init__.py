@@ -1,17 +1,18 @@
 """Mixture of Experts for Keras 3: gates weigh experts, mixtures combine what they say.
 
 This is the table of contents: `gates` decide, `experts` answer, `mixtures` combine, `losses` keep
-the experts evenly busy, `data` holds the images to learn on. Import `plots`, `inspection`,
-`training` and `checks` by name where they are needed.
+the experts evenly busy, `metrics` count how it goes, `data` holds the images to learn on. Import
+`plots`, `inspection`, `training` and `checks` by name where they are needed.
 
 Axes are named by one letter everywhere: B batch, T tokens, D features, E experts, k experts a
 token, C classes, S slots.
 """
 
-from moe_keras import data, experts, gates, losses, mixtures
+from moe_keras import data, experts, gates, losses, metrics, mixtures
 from moe_keras.experts import ClassSubset, Expert, FrozenExpert
 from moe_keras.gates import (
     BiasBalancedGate,
+    ExpertChoiceGate,
     Gate,
     GroupGate,
     HierarchicalGate,
@@ -31,6 +32,7 @@ __all__ = [
     "Combine",
     "DenseMoE",
     "Expert",
+    "ExpertChoiceGate",
     "FrozenExpert",
     "Gate",
     "GroupGate",
@@ -45,5 +47,6 @@ __all__ = [
     "experts",
     "gates",
     "losses",
+    "metrics",
     "mixtures",
 ]

@@ -1,6 +1,7 @@
 """Who decides: gates turn an input into weights over experts."""
 
 from moe_keras.gates.bias_balanced import BiasBalancedGate
+from moe_keras.gates.expert_choice import ExpertChoiceGate
 from moe_keras.gates.gate import Gate
 from moe_keras.gates.group import GroupGate
 from moe_keras.gates.hierarchical import HierarchicalGate
@@ -12,6 +13,7 @@ from moe_keras.gates.top_k import TopKGate
 
 __all__ = [
     "BiasBalancedGate",
+    "ExpertChoiceGate",
     "Gate",
     "GroupGate",
     "HierarchicalGate",

@@ -69,7 +69,7 @@ def importance_loss(weights, mask=None):
     >>> float(importance_loss(np.array([[1.0, 0.0], [1.0, 0.0]], "float32")))
     1.0
     """
-    return _variation_squared(token_sum(weights, mask))
+    return variation_squared(token_sum(weights, mask))
 
 
 def load_loss(logits, noisy_logits, noise_scale, top_k, mask=None):
@@ -107,7 +107,7 @@ def load_loss(logits, noisy_logits, noise_scale, top_k, mask=None):
     >>> round(float(load_loss(logits, drawn, scale, top_k=1)), 3)  # Phi(0.5), Phi(-0.5): 0.69, 0.31
     0.147
     """
-    return _variation_squared(token_sum(_chance(logits, noisy_logits, noise_scale, top_k), mask))
+    return variation_squared(token_sum(_chance(logits, noisy_logits, noise_scale, top_k), mask))
 
 
 def _chance(logits, noisy_logits, noise_scale, top_k):
@@ -123,6 +123,6 @@ def _chance(logits, noisy_logits, noise_scale, top_k):
     return 0.5 * (1 + ops.erf(z / math.sqrt(2)))
 
 
-def _variation_squared(totals):
-    """Squared coefficient of variation of (E,)."""
+def variation_squared(totals):
+    """Squared coefficient of variation of (E,): variance / mean^2; 0 if all are 0."""
     return ops.var(totals) / (ops.square(ops.mean(totals)) + EPSILON)

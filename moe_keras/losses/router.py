@@ -56,6 +56,11 @@ def gate_entropy(probabilities, mask=None):
     >>> round(float(gate_entropy(np.array([[0.5, 0.5], [1.0, 0.0]], "float32"))), 4)  # (ln 2) / 2
     0.3466
     """
-    logarithms = ops.log(ops.maximum(probabilities, SMALLEST))
-    each = -ops.sum(probabilities * logarithms, axis=-1, keepdims=True)  # (..., 1)
+    each = ops.expand_dims(entropy(probabilities), -1)  # (..., 1)
     return ops.squeeze(token_mean(each, mask))
+
+
+def entropy(probabilities):
+    """Entropy of each distribution (..., E) in nats, shape (...)."""
+    logarithms = ops.log(ops.maximum(probabilities, SMALLEST))
+    return -ops.sum(probabilities * logarithms, axis=-1)
