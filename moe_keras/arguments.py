@@ -34,6 +34,37 @@ def positive_number(name, value):
     return float(value)
 
 
+def number_from_0(name, value, below=math.inf):
+    """`value` as a float, if it is a finite number of at least 0 and less than `below`.
+
+    >>> number_from_0("jitter", 0.01, below=1)
+    0.01
+    """
+    number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if not number or not math.isfinite(value) or not 0 <= value < below:
+        bound = "" if below == math.inf else f" and less than {below}"
+        raise ValueError(
+            f"Expected {name} to be a finite number of at least 0{bound}. "
+            f"Received: {name}={value!r}"
+        )
+    return float(value)
+
+
+def expert_choice(top_k, num_experts):
+    """`top_k` as an int, if so many of `num_experts` can be chosen.
+
+    >>> expert_choice(2, 8)
+    2
+    """
+    whole = isinstance(top_k, numbers.Integral) and not isinstance(top_k, bool)
+    if not whole or not 1 <= top_k <= num_experts:
+        raise ValueError(
+            f"Expected top_k to be a whole number from 1 to num_experts={num_experts}. "
+            f"Received: top_k={top_k!r}"
+        )
+    return int(top_k)
+
+
 def distinct_ids(name, ids, limit=None):
     """`ids` as a tuple of ints, if there is at least one, all from 0 to `limit` - 1, none twice.
 

@@ -10,8 +10,8 @@ ROOT = Path(__file__).parents[1] / "moe_keras"
 # Parts of one group do not know each other. "__init__" is the table of contents.
 ORDER = (
     {"arguments", "files", "nested"},
-    {"layer"},
-    {"data", "experts", "gates"},
+    {"layer", "losses"},
+    {"data", "experts", "gates", "metrics"},
     {"mixtures"},
     {"__init__"},
     {"inspection", "plots", "training"},

@@ -1,0 +1,60 @@
+"""How a sparse gate chooses: the one place where experts are picked and weighed."""
+
+from keras import ops
+
+
+def choose(logits, probabilities, top_k, scores=None):
+    """The `top_k` experts with the largest scores, and their weights.
+
+    For k = 1 the weight is the probability; for k > 1 the probabilities of the chosen are divided
+    by their sum, which is the softmax over the chosen logits: written that way it stays right where
+    all the chosen probabilities are too small for a float.
+
+    Args:
+        logits: tensor of shape (..., E).
+        probabilities: softmax(logits), same shape.
+        top_k: k, from 1 to E.
+        scores: tensor of shape (..., E) that decides who is chosen; the probabilities if `None`.
+            They have no part in the weights.
+
+    Returns:
+        A dict: `"indices"`, int32, best first, and `"weights"`, both of shape (..., k).
+
+    Example:
+
+    >>> import numpy as np
+    >>> probabilities = np.array([[0.2, 0.5, 0.3]], "float32")
+    >>> choice = choose(np.log(probabilities), probabilities, top_k=2)
+    >>> ops.convert_to_numpy(choice["indices"]).tolist()
+    [[1, 2]]
+    >>> ops.convert_to_numpy(choice["weights"]).round(3).tolist()  # 0.5 / 0.8, 0.3 / 0.8
+    [[0.625, 0.375]]
+    """
+    indices = ops.top_k(probabilities if scores is None else scores, top_k)[1]  # (..., k)
+    if top_k == 1:
+        weights = ops.take_along_axis(probabilities, indices, axis=-1)
+    else:
+        weights = ops.softmax(ops.take_along_axis(logits, indices, axis=-1))
+    return {"indices": ops.cast(indices, "int32"), "weights": weights}
+
+
+def spread(weights, indices, num_experts):
+    """Weights of the chosen, laid out over all experts; 0 for the others.
+
+    Args:
+        weights: tensor of shape (..., k).
+        indices: tensor of shape (..., k), no expert twice.
+        num_experts: E.
+
+    Returns:
+        Tensor of shape (..., E).
+
+    Example:
+
+    >>> import numpy as np
+    >>> weights, indices = np.array([[0.75, 0.25]]), np.array([[2, 0]])
+    >>> ops.convert_to_numpy(spread(weights, indices, num_experts=3)).tolist()
+    [[0.25, 0.0, 0.75]]
+    """
+    places = ops.one_hot(indices, num_experts, dtype=weights.dtype)  # (..., k, E)
+    return ops.sum(ops.expand_dims(weights, -1) * places, axis=-2)

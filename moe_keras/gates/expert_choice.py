@@ -1,0 +1,94 @@
+"""The gate turned round: experts choose tokens."""
+
+import math
+
+import keras
+from keras import ops
+
+from moe_keras.arguments import positive_integer, positive_number
+from moe_keras.gates.gate import Gate
+
+
+@keras.saving.register_keras_serializable(package="moe_keras")
+class ExpertChoiceGate(Gate):
+    """Lets each expert choose the tokens that it wants most, as many as every other expert.
+
+        logits = x W
+        probabilities = softmax(logits), over the experts
+        capacity = ceil(T capacity_factor / E), at most T
+        token_indices_e = the `capacity` tokens with the largest probabilities of expert e
+        token_weights_e = probabilities of expert e at token_indices_e
+
+    The load is even by construction and needs no loss. A token may be chosen by several experts or
+    by none: `capacity_factor` is how many it gets on average. Tokens of one sequence compete with
+    each other and with no other sequence's, so that an answer does not depend on the rest of the
+    batch. It does depend on later tokens of the sequence: not for models that write from left to
+    right.
+
+    A masked token is chosen only when nothing else is left, with weight 0.
+
+    Args:
+        num_experts: E, how many experts there are.
+        capacity_factor: how many experts a token gets on average, above 0; the paper takes 2.
+
+    Call arguments:
+        inputs: tensor of shape (B, T, D), T known.
+        mask: boolean tensor of shape (B, T).
+
+    Returns:
+        A dict: `"logits"` and `"probabilities"`, both of shape (B, T, E), and `"token_weights"`,
+        shape (B, E, capacity), float32; `"token_indices"`, shape (B, E, capacity), int32.
+
+    Raises:
+        ValueError: if `num_experts` is not a whole number of at least 1, `capacity_factor` is not a
+            finite number above 0, or the inputs are not of shape (B, T, D) with T known.
+
+    Reference:
+        Zhou et al. (2022), Mixture-of-experts with expert choice routing, equations (1) and (2).
+
+    Example:
+
+    >>> import numpy as np
+    >>> from moe_keras.gates import ExpertChoiceGate
+    >>> gate = ExpertChoiceGate(num_experts=4, capacity_factor=2)
+    >>> tensors = gate(np.ones((5, 6, 8), "float32"))
+    >>> tuple(tensors["token_indices"].shape)  # 6 * 2 / 4 = 3 tokens for each of 4 experts
+    (5, 4, 3)
+    """
+
+    def __init__(self, num_experts, capacity_factor=2.0, **kwargs):
+        super().__init__(**kwargs)
+        self.num_experts = positive_integer("num_experts", num_experts)
+        self.capacity_factor = positive_number("capacity_factor", capacity_factor)
+        self.dense = keras.layers.Dense(self.num_experts, use_bias=False, dtype=self.dtype_policy)
+
+    def build(self, input_shape):
+        if len(input_shape) != 3 or input_shape[1] is None:
+            raise ValueError(
+                "Expected inputs of shape (B, T, D), with T known: experts choose among the tokens "
+                f"of a sequence. Received: shape {tuple(input_shape)}"
+            )
+        self.dense.build(input_shape)
+
+    def capacity(self, num_tokens):
+        """How many of `num_tokens` tokens each expert chooses."""
+        return min(num_tokens, math.ceil(num_tokens * self.capacity_factor / self.num_experts))
+
+    def call(self, inputs, mask=None):
+        logits = self.dense(inputs)  # (B, T, E)
+        probabilities = ops.softmax(logits)
+        wanted = probabilities
+        if mask is not None:
+            wanted = ops.where(ops.expand_dims(ops.cast(mask, "bool"), -1), wanted, 0)
+        by_expert = ops.transpose(wanted, (0, 2, 1))  # (B, E, T)
+        weights, indices = ops.top_k(by_expert, self.capacity(inputs.shape[1]))
+        return {
+            "logits": logits,
+            "probabilities": probabilities,
+            "token_indices": ops.cast(indices, "int32"),  # (B, E, capacity)
+            "token_weights": weights,  # (B, E, capacity)
+        }
+
+    def get_config(self):
+        config = {"num_experts": self.num_experts, "capacity_factor": self.capacity_factor}
+        return {**super().get_config(), **config}

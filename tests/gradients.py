@@ -1,0 +1,65 @@
+"""Gradients by finite differences, against those of whichever backend runs."""
+
+import keras
+import numpy as np
+from layer_contract import to_numpy
+
+
+class Probe(keras.Model):
+    """A model whose only loss is a function of a layer; one step of it tells the gradient."""
+
+    def __init__(self, layer, loss):
+        super().__init__(dtype="float64")
+        self.layer, self.loss_of = layer, loss
+
+    def build(self, input_shape):
+        pass  # the layer is
+
+    def call(self, inputs):
+        self.add_loss(self.loss_of(self.layer))
+        return inputs
+
+
+class Held(keras.layers.Layer):
+    """One array as a trainable weight."""
+
+    def __init__(self, array):
+        super().__init__(dtype="float64")
+        self.array = self.add_weight(shape=array.shape)
+        self.array.assign(array)
+
+    def call(self, inputs):
+        return inputs
+
+
+def assert_gradient(function, array, tolerance=1e-5):
+    """Hold a function of one float64 tensor to its finite differences at `array`."""
+    assert_gradients(Held(array), lambda held: function(held.array.value), tolerance)
+
+
+def assert_gradients(layer, loss, tolerance=1e-5, step=1e-5):
+    """Hold the gradient of `loss(layer)` in every trainable weight to finite differences.
+
+    The layer is built, of dtype float64.
+    """
+    weights = layer.trainable_variables
+    before = [to_numpy(w) for w in weights]
+    numeric = [np.zeros_like(b) for b in before]
+    for weight, values, slopes in zip(weights, before, numeric, strict=True):
+        for place in np.ndindex(values.shape):
+            moved = {}
+            for sign in (1, -1):
+                changed = values.copy()
+                changed[place] += sign * step
+                weight.assign(changed)
+                moved[sign] = float(to_numpy(loss(layer)))
+            slopes[place] = (moved[1] - moved[-1]) / (2 * step)
+        weight.assign(values)
+
+    probe = Probe(layer, loss)
+    probe.compile(optimizer=keras.optimizers.SGD(1.0), jit_compile=False)
+    probe.fit(np.zeros((1, 1)), verbose=0)
+    for weight, values, slopes in zip(weights, before, numeric, strict=True):
+        found = values - to_numpy(weight)
+        assert np.abs(slopes).max() > 1e-3, "the test says nothing: the gradient is 0"
+        np.testing.assert_allclose(found, slopes, rtol=tolerance, atol=tolerance)
