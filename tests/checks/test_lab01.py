@@ -16,6 +16,12 @@ from moe_keras.mixtures import Combine
 NATURAL, ARTIFICIAL = [2, 3, 4, 5, 6, 7], [0, 1, 8, 9]
 
 
+@pytest.fixture(autouse=True)
+def seeded():
+    """What a network says before any training depends on its random weights."""
+    keras.utils.set_random_seed(0)
+
+
 def cnn(num_classes, first=True, last="softmax", filters=8, shape=(32, 32, 3), conv=True):
     chain = [keras.Input(shape)]
     if first:
