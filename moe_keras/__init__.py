@@ -11,7 +11,7 @@ token, C classes, S slots.
 from moe_keras import data, experts, gates, mixtures
 from moe_keras.experts import ClassSubset, Expert, FrozenExpert
 from moe_keras.gates import Gate, GroupGate, PerClassGate, SoftmaxGate
-from moe_keras.mixtures import Combine, DenseMoE, combine
+from moe_keras.mixtures import Combine, DenseMoE, SparseMoE, combine
 
 __version__ = "0.1.0"
 
@@ -25,6 +25,7 @@ __all__ = [
     "GroupGate",
     "PerClassGate",
     "SoftmaxGate",
+    "SparseMoE",
     "combine",
     "data",
     "experts",
