@@ -9,7 +9,7 @@ token, C classes, S slots.
 """
 
 from moe_keras import data, experts, gates, mixtures
-from moe_keras.experts import ClassSubset, Expert, FrozenExpert
+from moe_keras.experts import ClassSubset, Expert, FrozenExpert, StackedMLP
 from moe_keras.gates import Gate, GroupGate, PerClassGate, SoftmaxGate
 from moe_keras.mixtures import Combine, DenseMoE, SparseMoE, combine
 
@@ -26,6 +26,7 @@ __all__ = [
     "PerClassGate",
     "SoftmaxGate",
     "SparseMoE",
+    "StackedMLP",
     "combine",
     "data",
     "experts",

@@ -17,7 +17,8 @@ class DenseMoE(Mixture):
 
     Args:
         experts: list of Keras layers or models whose outputs have one shape. The same instance
-            twice is refused; two `Expert` wrappers around one layer share it on purpose.
+            twice is refused; two `Expert` wrappers around one layer share it on purpose. Or a
+            `StackedMLP`.
         gate: a `Gate`, or any layer or model that gives a weight tensor or a dict with
             `"probabilities"`. Weights (B, E) weigh whole outputs, (B, T, E) each token of
             (B, T, D), (B, C, E) each class of (B, C).
@@ -57,7 +58,7 @@ class DenseMoE(Mixture):
 
     def call(self, inputs, training=None):
         weights = _weights(self.gate(inputs, training=training), self.gate)
-        outputs = [expert(inputs, training=training) for expert in self.experts]
+        outputs = [expert(inputs, training=training) for expert in self.members()]
         return combine(weights, outputs)
 
 

@@ -5,7 +5,7 @@ from keras import ops
 from layer_contract import run_layer_contract, to_numpy
 from sparse_gate import GivenGate, PlainTopKGate
 
-from moe_keras.experts import Expert, FrozenExpert
+from moe_keras.experts import Expert, FrozenExpert, StackedMLP
 from moe_keras.gates import SoftmaxGate
 from moe_keras.mixtures import SparseMoE
 
@@ -15,7 +15,7 @@ TOKENS = RNG.normal(size=(3, 4, 5)).astype("float32")  # (B, T, D)
 MASK = np.array([[1, 1, 1, 0], [1, 0, 0, 0], [1, 1, 1, 1]], dtype=bool)  # (B, T)
 # Compiled by JAX, "grouped" computes densely: what it does as such is seen there as it runs.
 JAX = keras.backend.backend() == "jax"
-WAYS = ["auto", "grouped", "dense"]
+WAYS = ["auto", "grouped", "capacity", "dense"]
 
 
 def dense(units=3, **kwargs):
@@ -51,12 +51,42 @@ def one_by_one(inputs):
 def test_contract(way, inputs, mask):
     # Dense layers: 1 + 1 + 2 of 2 weights each; the gate's 2.
     run_layer_contract(
-        lambda: SparseMoE(mixed_experts(), PlainTopKGate(3, k=2), dispatch=way),
+        lambda: SparseMoE(
+            mixed_experts(), PlainTopKGate(3, k=2), dispatch=way, capacity_factor=9.0
+        ),
         inputs,
         expected_output=one_by_one(inputs),
         trainable=10,
         mask=mask,
     )
+
+
+@pytest.mark.parametrize("way", ["auto", "blocked"])
+def test_contract_of_a_stack(way):
+    run_layer_contract(
+        lambda: SparseMoE(
+            StackedMLP(3, hidden=4, units=3, activation="tanh"),
+            PlainTopKGate(3, k=2),
+            dispatch=way,
+        ),
+        TOKENS,
+        expected_output=stack_one_by_one,
+        trainable=6,
+        mask=MASK,
+    )
+
+
+def stack_one_by_one(mixture):
+    """As `one_by_one`, with the stack's networks in NumPy."""
+    weights = [to_numpy(weight) for weight in mixture.experts.weights]
+    answer = mixture.gate(TOKENS)
+    output = np.zeros((3, 4, 3))
+    for b, t, j in np.ndindex(3, 4, 2):
+        e = to_numpy(answer["indices"])[b, t, j]
+        kernel_1, bias_1, kernel_2, bias_2 = (weight[e] for weight in weights)
+        said = np.tanh(TOKENS[b, t] @ kernel_1 + bias_1) @ kernel_2 + bias_2
+        output[b, t] += to_numpy(answer["weights"])[b, t, j] * said
+    return output
 
 
 def test_by_hand():
@@ -75,7 +105,7 @@ def test_images_are_routed_whole(way):
         return keras.Sequential([*layers, dense()])
 
     gate = keras.Sequential([keras.layers.Flatten(), PlainTopKGate(4, k=1)])
-    mixture = SparseMoE([expert() for _ in range(4)], gate, dispatch=way)
+    mixture = SparseMoE([expert() for _ in range(4)], gate, dispatch=way, capacity_factor=4.0)
     model = keras.Sequential([keras.Input((8, 8, 1)), mixture])
     images = RNG.normal(size=(2, 8, 8, 1)).astype("float32")  # two experts at least get none
     model.compile("sgd", "mse")
@@ -237,6 +267,10 @@ def test_arguments_are_checked():
         SparseMoE(two(), PlainTopKGate(2, k=1), dispatch="quick")
     with pytest.raises(ValueError, match=r"at least one expert. Received: experts=\[\]"):
         SparseMoE([], PlainTopKGate(2, k=1))
+    with pytest.raises(ValueError, match=r"capacity_factor to be .* above 0. Received: .*=0$"):
+        SparseMoE(two(), PlainTopKGate(2, k=1), dispatch="capacity", capacity_factor=0)
+    with pytest.raises(ValueError, match=r"StackedMLP as .* Received: a list of 2 experts"):
+        SparseMoE(two(), PlainTopKGate(2, k=1), dispatch="blocked")
     expert = dense(name="twin")
     with pytest.raises(ValueError, match=r"Expected different experts; .* Received: 'twin' twice"):
         SparseMoE([expert, expert], PlainTopKGate(2, k=1))

@@ -9,9 +9,11 @@ from hypothesis import strategies as st
 from layer_contract import to_numpy
 from sparse_gate import GivenGate
 
+from moe_keras.experts import StackedMLP
 from moe_keras.mixtures import SparseMoE
+from moe_keras.mixtures.dispatch.blocked import BLOCK
 
-WAYS = ["grouped"]
+WAYS = ["grouped", "capacity"]
 
 
 @st.composite
@@ -45,13 +47,16 @@ def initial(seed):
     return keras.initializers.GlorotNormal(seed=seed)
 
 
-def output_and_gradients(way, make_experts, indices, num_experts, **options):
+def output_and_gradients(way, make_experts, indices, num_experts):
     """Output, and gradients of a loss with respect to inputs, weights and all that is trained."""
     random = np.random.default_rng(0)
     shares = random.uniform(0.1, 1.0, indices.shape)
     inputs = keras.Variable(random.normal(size=(len(indices), 3)))
     mixture = SparseMoE(
-        make_experts(num_experts), GivenGate(indices, num_experts, shares), dispatch=way, **options
+        make_experts(num_experts),
+        GivenGate(indices, num_experts, shares),
+        dispatch=way,
+        capacity_factor=num_experts,
     )
     output = to_numpy(mixture(inputs))
     slopes = random.normal(size=output.shape).astype("float32")
@@ -78,6 +83,28 @@ def assert_close(found, expected):
     assert len(found) == len(expected)
     for a, b in zip(found, expected, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5 * max(np.abs(b).max(), 1e-3))
+
+
+def stack(num_experts):
+    """A `StackedMLP` whose biases are not zeros, the same each time."""
+    keras.utils.set_random_seed(0)
+    layer = StackedMLP(num_experts, hidden=4, units=2, activation="tanh")
+    layer.build((num_experts, None, 3))
+    random = np.random.default_rng(1)
+    layer.set_weights([random.normal(size=weight.shape) for weight in layer.weights])
+    return layer
+
+
+@pytest.mark.parametrize("way", [*WAYS, "blocked", "auto"])
+@settings(deadline=None, max_examples=5)
+@given(routing=routings())
+@example(routing=(np.array([[0]]), 1))
+@example(routing=(np.full((BLOCK + 3, 1), 2), 5))  # one expert takes more than a block
+@example(routing=(np.array([[1, 0]] * BLOCK), 3))  # blocks just filled
+def test_a_stack(way, routing):
+    indices, num_experts = routing
+    expected = output_and_gradients("dense", stack, indices, num_experts)
+    assert_close(output_and_gradients(way, stack, indices, num_experts), expected)
 
 
 @pytest.mark.parametrize("way", WAYS)
