@@ -9,7 +9,7 @@ token, C classes, S slots.
 """
 
 from moe_keras import data, experts, gates, losses, metrics, mixtures
-from moe_keras.experts import ClassSubset, Expert, FrozenExpert
+from moe_keras.experts import ClassSubset, Expert, FrozenExpert, StackedMLP
 from moe_keras.gates import (
     BiasBalancedGate,
     ExpertChoiceGate,
@@ -22,7 +22,7 @@ from moe_keras.gates import (
     SoftmaxGate,
     TopKGate,
 )
-from moe_keras.mixtures import Combine, DenseMoE, combine
+from moe_keras.mixtures import Combine, DenseMoE, SparseMoE, combine
 
 __version__ = "0.1.0"
 
@@ -41,6 +41,8 @@ __all__ = [
     "NoisyTopKGate",
     "PerClassGate",
     "SoftmaxGate",
+    "SparseMoE",
+    "StackedMLP",
     "TopKGate",
     "combine",
     "data",

@@ -3,6 +3,7 @@
 from moe_keras.experts.class_subset import ClassSubset
 from moe_keras.experts.expert import Expert
 from moe_keras.experts.frozen import FrozenExpert
+from moe_keras.experts.stacked import StackedMLP
 from moe_keras.experts.vgg import vgg
 
-__all__ = ["ClassSubset", "Expert", "FrozenExpert", "vgg"]
+__all__ = ["ClassSubset", "Expert", "FrozenExpert", "StackedMLP", "vgg"]

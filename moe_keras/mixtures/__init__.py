@@ -2,5 +2,6 @@
 
 from moe_keras.mixtures.combine import Combine, combine
 from moe_keras.mixtures.dense import DenseMoE
+from moe_keras.mixtures.sparse import SparseMoE
 
-__all__ = ["Combine", "DenseMoE", "combine"]
+__all__ = ["Combine", "DenseMoE", "SparseMoE", "combine"]

@@ -2,13 +2,13 @@
 
 import keras
 
-from moe_keras.layer import MoELayer
 from moe_keras.mixtures.combine import check_shapes, combine
-from moe_keras.nested import output_shape, serialize
+from moe_keras.mixtures.mixture import Mixture
+from moe_keras.nested import output_shape
 
 
 @keras.saving.register_keras_serializable(package="moe_keras")
-class DenseMoE(MoELayer):
+class DenseMoE(Mixture):
     """Runs every expert and sums their outputs, weighed by a gate.
 
         y = sum_e G(x)_e E_e(x)
@@ -17,7 +17,8 @@ class DenseMoE(MoELayer):
 
     Args:
         experts: list of Keras layers or models whose outputs have one shape. The same instance
-            twice is refused; two `Expert` wrappers around one layer share it on purpose.
+            twice is refused; two `Expert` wrappers around one layer share it on purpose. Or a
+            `StackedMLP`.
         gate: a `Gate`, or any layer or model that gives a weight tensor or a dict with
             `"probabilities"`. Weights (B, E) weigh whole outputs, (B, T, E) each token of
             (B, T, D), (B, C, E) each class of (B, C).
@@ -50,55 +51,15 @@ class DenseMoE(MoELayer):
     (5, 4)
     """
 
-    def __init__(self, experts, gate, **kwargs):
-        # No autocast: each expert and the gate cast the inputs to their own dtype.
-        super().__init__(autocast=False, **kwargs)
-        experts = list(experts)
-        if not experts:
-            raise ValueError("Expected at least one expert. Received: experts=[]")
-        for layer in (*experts, gate):
-            if not isinstance(layer, keras.layers.Layer):
-                raise ValueError(
-                    "Expected the experts and the gate to be Keras layers or models. "
-                    f"Received: {layer!r}"
-                )
-        for e, expert in enumerate(experts):
-            if any(expert is earlier for earlier in experts[:e]):
-                raise ValueError(
-                    "Expected different experts; to share one on purpose, wrap it in an Expert "
-                    f"each time. Received: '{expert.name}' twice"
-                )
-        self.experts = experts
-        self.gate = gate
-
     def build(self, input_shape):
-        names = [f"expert {e} ('{expert.name}')" for e, expert in enumerate(self.experts)]
-        shapes = [output_shape(expert, input_shape) for expert in self.experts]
-        for name, shape in zip(names, shapes, strict=True):
-            if not isinstance(shape, tuple):
-                raise ValueError(
-                    f"Expected each expert to give one tensor. Received: {name} gives {shape}"
-                )
+        names, shapes = self.expert_shapes(input_shape)
         weights_shape = _weights(output_shape(self.gate, input_shape), self.gate)
         check_shapes(weights_shape, shapes, names, f"weights of '{self.gate.name}'")
 
     def call(self, inputs, training=None):
         weights = _weights(self.gate(inputs, training=training), self.gate)
-        outputs = [expert(inputs, training=training) for expert in self.experts]
+        outputs = [expert(inputs, training=training) for expert in self.members()]
         return combine(weights, outputs)
-
-    def get_config(self):
-        config = {
-            "experts": [serialize(expert) for expert in self.experts],
-            "gate": serialize(self.gate),
-        }
-        return {**super().get_config(), **config}
-
-    @classmethod
-    def from_config(cls, config):
-        experts = [keras.saving.deserialize_keras_object(expert) for expert in config["experts"]]
-        gate = keras.saving.deserialize_keras_object(config["gate"])
-        return cls(**{**config, "experts": experts, "gate": gate})
 
 
 def _weights(answer, gate):

@@ -1,0 +1,75 @@
+"""The base of every mixture of a list of experts and a gate."""
+
+import keras
+
+from moe_keras.experts import StackedMLP
+from moe_keras.layer import MoELayer
+from moe_keras.nested import output_shape, serialize
+
+
+class Mixture(MoELayer):
+    """Holds experts and a gate, refuses what cannot be either, and writes them down.
+
+    Args:
+        experts: list of Keras layers or models, no instance twice; or a `StackedMLP`.
+        gate: a Keras layer or model.
+    """
+
+    def __init__(self, experts, gate, **kwargs):
+        # No autocast: each expert and the gate cast the inputs to their own dtype.
+        super().__init__(autocast=False, **kwargs)
+        if not isinstance(experts, StackedMLP):
+            experts = list(experts)
+        layers = [experts] if isinstance(experts, StackedMLP) else experts
+        if not layers:
+            raise ValueError("Expected at least one expert. Received: experts=[]")
+        for layer in (*layers, gate):
+            if not isinstance(layer, keras.layers.Layer):
+                raise ValueError(
+                    "Expected the experts and the gate to be Keras layers or models. "
+                    f"Received: {layer!r}"
+                )
+        for e, expert in enumerate(layers):
+            if any(expert is earlier for earlier in layers[:e]):
+                raise ValueError(
+                    "Expected different experts; to share one on purpose, wrap it in an Expert "
+                    f"each time. Received: '{expert.name}' twice"
+                )
+        self.experts = experts
+        self.gate = gate
+
+    @property
+    def stacked(self):
+        """Whether the experts are a `StackedMLP`."""
+        return isinstance(self.experts, StackedMLP)
+
+    def members(self):
+        """The experts one by one, to be called on inputs."""
+        return self.experts.unstacked() if self.stacked else self.experts
+
+    def expert_shapes(self, input_shape):
+        """What to call each expert in a message, and the shape of its output for such inputs."""
+        if self.stacked:
+            stack, num_experts = self.experts, self.experts.num_experts
+            *_, units = output_shape(stack, (num_experts, None, input_shape[-1]))
+            names = [f"expert {e} of '{stack.name}'" for e in range(num_experts)]
+            return names, [(*input_shape[:-1], units)] * num_experts
+        names = [f"expert {e} ('{expert.name}')" for e, expert in enumerate(self.experts)]
+        shapes = [output_shape(expert, input_shape) for expert in self.experts]
+        for name, shape in zip(names, shapes, strict=True):
+            if not isinstance(shape, tuple):
+                raise ValueError(
+                    f"Expected each expert to give one tensor. Received: {name} gives {shape}"
+                )
+        return names, shapes
+
+    def get_config(self):
+        held = self.experts
+        experts = serialize(held) if self.stacked else [serialize(expert) for expert in held]
+        return {**super().get_config(), "experts": experts, "gate": serialize(self.gate)}
+
+    @classmethod
+    def from_config(cls, config):
+        experts = keras.saving.deserialize_keras_object(config["experts"])
+        gate = keras.saving.deserialize_keras_object(config["gate"])
+        return cls(**{**config, "experts": experts, "gate": gate})

@@ -1,0 +1,276 @@
+import keras
+import numpy as np
+import pytest
+from keras import ops
+from layer_contract import run_layer_contract, to_numpy
+from sparse_gate import GivenGate, PlainTopKGate
+
+from moe_keras.experts import Expert, FrozenExpert, StackedMLP
+from moe_keras.gates import SoftmaxGate
+from moe_keras.mixtures import SparseMoE
+
+RNG = np.random.default_rng(0)
+ROWS = RNG.normal(size=(6, 5)).astype("float32")  # (T, D)
+TOKENS = RNG.normal(size=(3, 4, 5)).astype("float32")  # (B, T, D)
+MASK = np.array([[1, 1, 1, 0], [1, 0, 0, 0], [1, 1, 1, 1]], dtype=bool)  # (B, T)
+# Compiled by JAX, "grouped" computes densely: what it does as such is seen there as it runs.
+JAX = keras.backend.backend() == "jax"
+WAYS = ["auto", "grouped", "capacity", "dense"]
+
+
+def dense(units=3, **kwargs):
+    return keras.layers.Dense(units, **kwargs)
+
+
+def mixed_experts():
+    network = keras.Sequential([dense(4, activation="tanh"), keras.layers.Dropout(0.5), dense()])
+    return [dense(), Expert(dense()), network]
+
+
+def one_by_one(inputs):
+    """The mixture's output by a loop over tokens and choices, in NumPy."""
+
+    def expected(mixture):
+        answer = mixture.gate(inputs)
+        tokens = inputs.reshape(-1, inputs.shape[-1])
+        said = [to_numpy(expert(tokens)) for expert in mixture.experts]
+        indices, weights = (to_numpy(answer[name]) for name in ("indices", "weights"))
+        k, units = indices.shape[-1], said[0].shape[-1]
+        output = np.zeros((len(tokens), units))
+        chosen = zip(indices.reshape(-1, k), weights.reshape(-1, k), strict=True)
+        for t, (experts, shares) in enumerate(chosen):
+            for expert, share in zip(experts, shares, strict=True):
+                output[t] += share * said[expert][t]
+        return output.reshape(*inputs.shape[:-1], units)
+
+    return expected
+
+
+@pytest.mark.parametrize(("inputs", "mask"), [(ROWS, None), (TOKENS, MASK)], ids=["rows", "tokens"])
+@pytest.mark.parametrize("way", WAYS)
+def test_contract(way, inputs, mask):
+    # Dense layers: 1 + 1 + 2 of 2 weights each; the gate's 2.
+    run_layer_contract(
+        lambda: SparseMoE(
+            mixed_experts(), PlainTopKGate(3, k=2), dispatch=way, capacity_factor=9.0
+        ),
+        inputs,
+        expected_output=one_by_one(inputs),
+        trainable=10,
+        mask=mask,
+    )
+
+
+@pytest.mark.parametrize("way", ["auto", "blocked"])
+def test_contract_of_a_stack(way):
+    run_layer_contract(
+        lambda: SparseMoE(
+            StackedMLP(3, hidden=4, units=3, activation="tanh"),
+            PlainTopKGate(3, k=2),
+            dispatch=way,
+        ),
+        TOKENS,
+        expected_output=stack_one_by_one,
+        trainable=6,
+        mask=MASK,
+    )
+
+
+def stack_one_by_one(mixture):
+    """As `one_by_one`, with the stack's networks in NumPy."""
+    weights = [to_numpy(weight) for weight in mixture.experts.weights]
+    answer = mixture.gate(TOKENS)
+    output = np.zeros((3, 4, 3))
+    for b, t, j in np.ndindex(3, 4, 2):
+        e = to_numpy(answer["indices"])[b, t, j]
+        kernel_1, bias_1, kernel_2, bias_2 = (weight[e] for weight in weights)
+        said = np.tanh(TOKENS[b, t] @ kernel_1 + bias_1) @ kernel_2 + bias_2
+        output[b, t] += to_numpy(answer["weights"])[b, t, j] * said
+    return output
+
+
+def test_by_hand():
+    # Token 0 chooses experts 1 and 0, token 1 experts 2 and 1, with weights 3/4 and 1/4.
+    gate = GivenGate([[1, 0], [2, 1]], num_experts=3, weights=[[0.75, 0.25]] * 2)
+    mixture = SparseMoE([keras.layers.Rescaling(scale) for scale in (1.0, 10.0, 100.0)], gate)
+    # 3/4 * 10 * 4 + 1/4 * 1 * 4 = 31; 3/4 * 100 * 8 + 1/4 * 10 * 8 = 620.
+    outputs = to_numpy(mixture(np.array([[4.0], [8.0]], "float32")))
+    np.testing.assert_allclose(outputs, [[31.0], [620.0]], rtol=1e-6)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_images_are_routed_whole(way):
+    def expert():
+        layers = [keras.layers.Conv2D(2, 3), keras.layers.MaxPooling2D(), keras.layers.Flatten()]
+        return keras.Sequential([*layers, dense()])
+
+    gate = keras.Sequential([keras.layers.Flatten(), PlainTopKGate(4, k=1)])
+    mixture = SparseMoE([expert() for _ in range(4)], gate, dispatch=way, capacity_factor=4.0)
+    model = keras.Sequential([keras.Input((8, 8, 1)), mixture])
+    images = RNG.normal(size=(2, 8, 8, 1)).astype("float32")  # two experts at least get none
+    model.compile("sgd", "mse")
+    assert np.isfinite(model.train_on_batch(images, np.zeros((2, 3))))
+    assert model.output_shape == (None, 3)
+    chosen = to_numpy(mixture.gate(images)["indices"])[:, 0]
+    shares = to_numpy(mixture.gate(images)["weights"])
+    expected = [
+        shares[b] * to_numpy(mixture.experts[e](images[b : b + 1]))[0] for b, e in enumerate(chosen)
+    ]
+    np.testing.assert_allclose(to_numpy(model(images)), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_an_answer_may_have_any_shape():
+    expert = keras.Sequential([dense(6), keras.layers.Reshape((2, 3))])
+    mixture = SparseMoE(
+        [expert, keras.Sequential([dense(6), keras.layers.Reshape((2, 3))])], PlainTopKGate(2, k=1)
+    )
+    assert mixture(TOKENS).shape == (3, 4, 2, 3)
+    assert mixture(keras.Input((None, 5))).shape == (None, None, 2, 3)
+
+
+@keras.saving.register_keras_serializable(package="moe_keras_tests")
+class Counted(keras.layers.Layer):
+    """Passes its tokens on and counts them; and how often it was called."""
+
+    def build(self, input_shape):
+        self.tokens, self.calls = (
+            self.add_weight(shape=(), initializer="zeros", trainable=False) for _ in range(2)
+        )
+
+    def call(self, inputs):
+        self.tokens.assign_add(ops.cast(ops.shape(inputs)[0], "float32"))
+        self.calls.assign_add(1.0)
+        return inputs
+
+
+@pytest.mark.parametrize("num_experts", [4, 16])
+@pytest.mark.parametrize(("way", "grows_with_k"), [("grouped", True), ("dense", False)])
+def test_what_an_expert_sees(way, grows_with_k, num_experts):
+    """Grouped experts see the T k choices between them, whatever E is; in one call each.
+
+    (One without tokens is shown a row of zeros, for want of an empty batch that is safe.)"""
+    tokens = RNG.normal(size=(32, 5)).astype("float32")
+    for k in (1, 3):
+        experts = [Counted() for _ in range(num_experts)]
+        mixture = SparseMoE(experts, PlainTopKGate(num_experts, k), dispatch=way)
+        model = keras.Sequential([keras.Input((5,)), mixture])
+        for expert in experts:
+            expert.tokens.assign(0.0)
+            expert.calls.assign(0.0)
+        model.compile(run_eagerly=JAX)
+        model.predict(tokens, batch_size=32, verbose=0)
+        chosen = to_numpy(mixture.gate(tokens)["indices"])
+        load = np.bincount(chosen.ravel(), minlength=num_experts)
+        assert load.sum() == 32 * k
+        expected = np.maximum(load, 1) if grows_with_k else [32] * num_experts
+        assert [int(to_numpy(expert.tokens)) for expert in experts] == list(expected)
+        assert [int(to_numpy(expert.calls)) for expert in experts] == [1] * num_experts
+
+
+def batch_norms(mixture):
+    return [to_numpy(weight) for weight in mixture.non_trainable_weights]
+
+
+@pytest.mark.parametrize("eager", [True] if JAX else [False, True])
+def test_an_expert_without_tokens_keeps_its_statistics(eager):
+    experts = [keras.Sequential([dense(), keras.layers.BatchNormalization()]) for _ in range(3)]
+    mixture = SparseMoE(experts, GivenGate([[0], [2], [0]], num_experts=3))
+    model = keras.Sequential([keras.Input(batch_shape=(3, 5)), mixture])
+    model.compile("sgd", "mse", run_eagerly=eager)
+    assert np.isfinite(model.train_on_batch(ROWS[:3], np.ones((3, 3))))
+    assert all(np.isfinite(weight).all() for weight in batch_norms(model))
+    moved = [
+        not np.array_equal(to_numpy(expert.layers[1].moving_mean), np.zeros(3))
+        for expert in experts
+    ]
+    assert moved == [True, False, True]
+
+
+def test_a_frozen_expert_among_others():
+    frozen = FrozenExpert(keras.Sequential([dense(), keras.layers.BatchNormalization()]))
+    mixture = SparseMoE([frozen, dense()], PlainTopKGate(2, k=2))
+    model = keras.Sequential([keras.Input((5,)), mixture])
+    before = [to_numpy(weight) for weight in frozen.weights]
+    model.compile("sgd", "mse")
+    model.train_on_batch(ROWS, np.ones((6, 3)))
+    after = [to_numpy(weight) for weight in frozen.weights]
+    assert all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
+
+
+def test_a_sparse_mixture_as_an_expert(tmp_path):
+    inner = SparseMoE([dense(), dense()], PlainTopKGate(2, k=1))
+    mixture = SparseMoE([inner, dense()], PlainTopKGate(2, k=1))
+    model = keras.Sequential([keras.Input((4, 5)), mixture])
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert np.array_equal(to_numpy(loaded(TOKENS)), to_numpy(model(TOKENS)))
+
+
+def two(units=3, other_units=3):
+    return [dense(units, name="first"), dense(other_units, name="second")]
+
+
+class Answers(keras.layers.Layer):
+    """A gate that gives zeros of the shapes that it was told."""
+
+    def __init__(self, **shapes):
+        super().__init__(name="odd")
+        self.shapes = shapes
+
+    def call(self, inputs):
+        return {name: ops.zeros(shape) for name, shape in self.shapes.items()}
+
+
+@pytest.mark.parametrize(
+    ("experts", "gate", "message"),
+    [
+        (two(), SoftmaxGate(2, name="soft"), r"dict with indices, .* 'soft', which gives \['logi"),
+        (two(), dense(2, name="plain"), r"dict with indices, .* 'plain', which gives no dict"),
+        (
+            two(),
+            PlainTopKGate(3, k=2, name="chooser"),
+            r"a weight for each of 2 experts: expert 0 \('first'\), expert 1 \('second'\). "
+            r"Received: probabilities of 'chooser' of shape \(None, 3\), for 3 experts",
+        ),
+        (two(3, 4), PlainTopKGate(2, k=1), r"'first'\) gives \(None, 3\), expert 1 \('second'\)"),
+        (
+            [dense(), SoftmaxGate(3, name="no_expert")],
+            PlainTopKGate(2, k=1),
+            r"each expert to give one tensor. Received: expert 1 \('no_expert'\)",
+        ),
+        (
+            two(),
+            Answers(indices=(6, 2), weights=(6, 1), probabilities=(6, 2)),
+            r"whose axes before the last .* Received: inputs of shape \(6, 5\), from 'odd'",
+        ),
+        (
+            two(),
+            Answers(indices=(3, 1), weights=(3, 1), probabilities=(3, 2)),
+            r"are the inputs' first axes",
+        ),
+        (
+            two(),
+            Answers(indices=(6, 3), weights=(6, 3), probabilities=(6, 2)),
+            r"choose from 1 to 2 experts a token. Received: indices of shape \(6, 3\) from 'odd'",
+        ),
+    ],
+    ids=["soft gate", "tensor", "experts", "outputs", "no expert", "weights", "axes", "k"],
+)
+def test_shapes_are_checked_at_build(experts, gate, message):
+    mixture = SparseMoE(experts, gate)
+    with pytest.raises(ValueError, match=message):
+        mixture.build((6, 5))
+
+
+def test_arguments_are_checked():
+    with pytest.raises(ValueError, match=r"one of auto, .* Received: dispatch='quick'"):
+        SparseMoE(two(), PlainTopKGate(2, k=1), dispatch="quick")
+    with pytest.raises(ValueError, match=r"at least one expert. Received: experts=\[\]"):
+        SparseMoE([], PlainTopKGate(2, k=1))
+    with pytest.raises(ValueError, match=r"capacity_factor to be .* above 0. Received: .*=0$"):
+        SparseMoE(two(), PlainTopKGate(2, k=1), dispatch="capacity", capacity_factor=0)
+    with pytest.raises(ValueError, match=r"StackedMLP as .* Received: a list of 2 experts"):
+        SparseMoE(two(), PlainTopKGate(2, k=1), dispatch="blocked")
+    expert = dense(name="twin")
+    with pytest.raises(ValueError, match=r"Expected different experts; .* Received: 'twin' twice"):
+        SparseMoE([expert, expert], PlainTopKGate(2, k=1))
