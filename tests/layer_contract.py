@@ -5,6 +5,7 @@ own error pass. `tests/test_layer_contract.py` breaks each promise on purpose.
 """
 
 import dataclasses
+import difflib
 import functools
 import inspect
 import json
@@ -169,9 +170,12 @@ def check_config(contract):
         if name != "self" and parameter.kind is not inspect.Parameter.VAR_KEYWORD:
             assert hasattr(layer, name), f"argument {name} is no attribute"
             assert name in layer.get_config(), f"argument {name} is not in the configuration"
-    assert without_identities(keras.saving.serialize_keras_object(again)) == without_identities(
-        serialised
-    ), "the configuration changed"
+    found, expected = (
+        json.dumps(without_identities(config), indent=1).splitlines()
+        for config in (keras.saving.serialize_keras_object(again), serialised)
+    )
+    changed = "\n".join(difflib.unified_diff(expected, found, "before", "after", lineterm=""))
+    assert not changed, f"the configuration changed:\n{changed}"
     again(*contract.arguments)
     again.set_weights(layer.get_weights())
     output = layer(*contract.arguments)

@@ -7,14 +7,15 @@ from moe_keras.mixtures.combine import combine
 from moe_keras.mixtures.dispatch.ask import ask
 from moe_keras.mixtures.dispatch.dense import dense
 from moe_keras.mixtures.dispatch.order import order_by_expert
-from moe_keras.mixtures.dispatch.permute import permute, spread
+from moe_keras.mixtures.dispatch.permute import choices_of, rows_of
 
 
 def grouped(tokens, indices, weights, experts, training):
     """Sorts the choices by expert, hands each expert its slice, and takes the answers back.
 
     1. Sort the T k choices by expert (stable) and gather their tokens, once.
-    2. Split by the experts' counts; each expert answers its own slice, of any size, or none.
+    2. Split by the experts' counts; each expert answers its own slice. One that nothing chose gets
+       a row of zeros, see `ask`.
     3. Gather the answers back by the inverse permutation and sum each token's k, weighed.
 
     No token is dropped, an expert may be anything, and cost and memory grow with T k, not with E.
@@ -31,11 +32,12 @@ def grouped(tokens, indices, weights, experts, training):
     if not sizes_may_vary(tokens):
         return dense(tokens, indices, weights, experts, training)
     k = indices.shape[-1]
-    order = order_by_expert(indices, len(experts))
-    rows = spread(tokens, order.choices, order.rows, k)  # (T k, ...)
-    groups = zip(experts, _split(rows, order.counts, len(experts)), strict=True)
-    answers = ops.concatenate([ask(expert, group, training) for expert, group in groups])
-    by_choice = permute(answers, order.rows, order.choices)  # (k T, ...)
+    order = order_by_expert(indices, len(experts), fill=True)
+    groups = _split(rows_of(tokens, order, k), order, num_choices=k * ops.shape(tokens)[0])
+    answers = [
+        ask(expert, *group, training) for expert, group in zip(experts, groups, strict=True)
+    ]
+    by_choice = choices_of(ops.concatenate(answers), order)  # (k T, ...)
     return combine(weights, ops.split(by_choice, k, axis=0))
 
 
@@ -55,11 +57,16 @@ def sizes_may_vary(tokens):
     return backend != "torch" or tokens.device.type != "meta"
 
 
-def _split(rows, counts, num_experts):
-    """`rows` cut into a slice for each expert."""
+def _split(rows, order, num_choices):
+    """For each expert its slice of `rows`, and whether no token chose it."""
+    empty = ops.take(order.choices, order.starts) >= num_choices
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
-        return tf.split(rows, counts, num=num_experts)  # `ops.split` would want the sizes now
-    ends = ops.convert_to_numpy(counts).cumsum().tolist()
-    return [rows[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+        if not tf.executing_eagerly():
+            # `ops.split` would want the sizes now.
+            slices = tf.split(rows, order.counts, num=order.counts.shape[0])
+            return zip(slices, tf.unstack(empty), strict=True)
+    ends = ops.convert_to_numpy(order.counts).cumsum().tolist()
+    slices = [rows[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+    return zip(slices, ops.convert_to_numpy(empty).tolist(), strict=True)

@@ -11,7 +11,7 @@ class Order(NamedTuple):
     Attributes:
         choices: for each row the choice it is of, in [0, T * k): choice j * T + t is the j-th one
             of token t. Within an expert all first choices come first, then all second ones.
-        rows: for each choice the row it became: the inverse permutation.
+        rows: for each choice the row it became: the way back.
         starts: for each expert its first row, of shape (E,).
         counts: for each expert how many rows it has, of shape (E,).
     """
@@ -22,12 +22,14 @@ class Order(NamedTuple):
     counts: object
 
 
-def order_by_expert(indices, num_experts):
+def order_by_expert(indices, num_experts, fill=False):
     """Sort the choices of a sparse gate by expert, in O(T k log(T k)) whatever E is.
 
     Args:
         indices: whole numbers of shape (T, k), from 0 to E - 1.
         num_experts: E.
+        fill: whether an expert that nothing chose gets one row nevertheless, of a choice that does
+            not exist, T * k or above. How many rows there are then follows from the data.
 
     Returns:
         An `Order`.
@@ -40,9 +42,13 @@ def order_by_expert(indices, num_experts):
     [[1, 2, 3, 0], [3, 0, 1, 2], [0, 2, 3], [2, 1, 1]]
     """
     experts = ops.reshape(ops.transpose(ops.cast(indices, "int32")), (-1,))  # (k T)
+    num_choices = ops.shape(experts)[0]
+    if fill:
+        (empty,) = ops.nonzero(ops.bincount(experts, minlength=num_experts) == 0)
+        experts = ops.concatenate([experts, ops.cast(empty, "int32")])
     choices = ops.cast(ops.argsort(experts), "int32")  # stable in every backend of Keras
     places = ops.arange(ops.shape(experts)[0], dtype="int32")
-    rows = ops.scatter(ops.expand_dims(choices, -1), places, ops.shape(experts))
+    rows = ops.scatter(ops.expand_dims(choices, -1), places, ops.shape(experts))[:num_choices]
     every = ops.arange(num_experts, dtype="int32")
     sorted_experts = ops.take(experts, choices)
     starts = ops.cast(ops.searchsorted(sorted_experts, every, side="left"), "int32")
