@@ -4,11 +4,11 @@ from keras import ops
 
 
 def ask(expert, tokens, empty, training):
-    """The expert's answer to its tokens, or to the row of zeros that stands for none.
+    """The expert's answer to its tokens, or to the one that stands for none.
 
     No expert is run on an empty batch: the moving statistics of batch normalisation would take up
     the mean of no tokens (NaN, for good), and the gradient of TensorFlow's max pooling ends the
-    process. An expert without tokens gets a row of zeros instead, whose answer no one takes, so
+    process. An expert without tokens gets some token instead, and no one takes its answer, so
     that its gradients are zeros; if it keeps anything without a gradient, it is asked as in
     inference.
 

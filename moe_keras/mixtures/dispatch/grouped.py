@@ -3,11 +3,10 @@
 import keras
 from keras import ops
 
-from moe_keras.mixtures.combine import combine
 from moe_keras.mixtures.dispatch.ask import ask
 from moe_keras.mixtures.dispatch.dense import dense
 from moe_keras.mixtures.dispatch.order import order_by_expert
-from moe_keras.mixtures.dispatch.permute import choices_of, rows_of
+from moe_keras.mixtures.dispatch.permute import answers_of, rows_of
 
 
 def grouped(tokens, indices, weights, experts, training):
@@ -15,7 +14,7 @@ def grouped(tokens, indices, weights, experts, training):
 
     1. Sort the T k choices by expert (stable) and gather their tokens, once.
     2. Split by the experts' counts; each expert answers its own slice. One that nothing chose gets
-       a row of zeros, see `ask`.
+       some token all the same, see `ask`.
     3. Gather the answers back by the inverse permutation and sum each token's k, weighed.
 
     No token is dropped, an expert may be anything, and cost and memory grow with T k, not with E.
@@ -34,11 +33,8 @@ def grouped(tokens, indices, weights, experts, training):
     k = indices.shape[-1]
     order = order_by_expert(indices, len(experts), fill=True)
     groups = _split(rows_of(tokens, order, k), order, num_choices=k * ops.shape(tokens)[0])
-    answers = [
-        ask(expert, *group, training) for expert, group in zip(experts, groups, strict=True)
-    ]
-    by_choice = choices_of(ops.concatenate(answers), order)  # (k T, ...)
-    return combine(weights, ops.split(by_choice, k, axis=0))
+    answers = [ask(expert, *group, training) for expert, group in zip(experts, groups, strict=True)]
+    return answers_of(ops.concatenate(answers), weights, order)
 
 
 def sizes_may_vary(tokens):

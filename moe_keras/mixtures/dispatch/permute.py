@@ -7,11 +7,13 @@ taking them by the way back is several times as quick.
 import keras
 from keras import ops
 
+from moe_keras.mixtures.combine import combine
+
 
 def rows_of(tokens, order, k):
-    """The token of each row of an `Order`, zeros for the row of an empty expert.
+    """The token of each row of an `Order`; for the row of an empty expert any token, or zeros.
 
-        d loss / d token t = sum_j (d loss / d result)[rows[j * T + t]]
+        d loss / d token t = sum_j d loss / d row r_tj               r_tj = order.rows[j * T + t]
 
     Args:
         tokens: tensor of shape (T, ...).
@@ -22,45 +24,71 @@ def rows_of(tokens, order, k):
     >>> from moe_keras.mixtures.dispatch.order import order_by_expert
     >>> order = order_by_expert(np.array([[2, 0], [0, 2]]), num_experts=3, fill=True)
     >>> rows = rows_of(np.array([5.0, 6.0]), order, k=2)
-    >>> ops.convert_to_numpy(rows).tolist()
-    [6.0, 5.0, 0.0, 5.0, 6.0]
+    >>> ops.convert_to_numpy(rows).tolist()  # of tokens 1, 0; any; 0, 1
+    [6.0, 5.0, 5.0, 5.0, 6.0]
     """
-    num_tokens = ops.shape(tokens)[0]
-
-    def gather(tokens):
-        choices = order.choices
-        token_of = ops.where(choices < k * num_tokens, choices % num_tokens, num_tokens)
-        return ops.take(_with_zeros(tokens), token_of, axis=0)
 
     def gradient(upstream):
-        by_choice = ops.take(upstream, order.rows, axis=0)
-        return ops.sum(ops.reshape(by_choice, (k, *ops.shape(tokens))), axis=0)
+        return sum(_each_choice(upstream, order, k))
 
-    return _with_gradient(gather, gradient)(tokens)
+    return _with_gradient(lambda tokens: _by_row(tokens, order), gradient)(tokens)
 
 
-def choices_of(rows, order):
-    """The row of each choice of an `Order`: what `rows_of` did, undone; empty experts' rows go.
+def answers_of(rows, weights, order):
+    """What `combine` makes of the experts' answers, which lie in the rows of an `Order`.
 
-        d loss / d row = (d loss / d result)[choices], zeros for the row of an empty expert
+        y_t = sum_j w_tj row r_tj
+        d loss / d row r_tj = w_tj d loss / d y_t        zeros for the row of an empty expert
+        d loss / d w_tj = sum(d loss / d y_t * row r_tj)
+
+    Args:
+        rows: tensor of shape (rows, ...).
+        weights: tensor of shape (T, k).
+        order: an `Order` of the T * k choices.
 
     >>> import numpy as np
     >>> from moe_keras.mixtures.dispatch.order import order_by_expert
     >>> order = order_by_expert(np.array([[2, 0], [0, 2]]), num_experts=3, fill=True)
-    >>> ops.convert_to_numpy(choices_of(np.array([6.0, 5.0, 0.0, 5.0, 6.0]), order)).tolist()
-    [5.0, 6.0, 5.0, 6.0]
+    >>> rows, weights = np.array([6.0, 5.0, 0.0, 5.0, 6.0]), np.array([[0.5, 0.5], [1.0, 2.0]])
+    >>> ops.convert_to_numpy(answers_of(rows, weights, order)).tolist()
+    [5.0, 18.0]
     """
+    k = weights.shape[-1]
+
+    def weigh(rows, weights):
+        return combine(weights, _each_choice(rows, order, k))
 
     def gradient(upstream):
-        choice = ops.minimum(order.choices, ops.shape(upstream)[0])
-        return ops.take(_with_zeros(upstream), choice, axis=0)
+        by_choice = ops.reshape(ops.transpose(weights), (-1,))  # (k T,)
+        none = ops.shape(by_choice)[0]
+        by_choice = ops.concatenate([by_choice, ops.zeros((1,), by_choice.dtype)])
+        by_row = ops.cast(ops.take(by_choice, ops.minimum(order.choices, none)), upstream.dtype)
+        by_row = ops.reshape(by_row, (-1, *[1] * (len(upstream.shape) - 1)))
+        axes = tuple(range(1, len(upstream.shape)))
+        agreement = [ops.sum(upstream * row, axis=axes) for row in _each_choice(rows, order, k)]
+        of_weights = ops.cast(ops.stack(agreement, axis=-1), weights.dtype)
+        return by_row * _by_row(upstream, order), of_weights
 
-    return _with_gradient(lambda rows: ops.take(rows, order.rows, axis=0), gradient)(rows)
+    return _with_gradient(weigh, gradient)(rows, weights)
 
 
-def _with_zeros(values):
-    """`values` and one row of zeros after them."""
-    return ops.concatenate([values, ops.zeros((1, *ops.shape(values)[1:]), values.dtype)])
+def _by_row(tokens, order):
+    tokens = _at_least_one(tokens)
+    return ops.take(tokens, order.choices % ops.shape(tokens)[0], axis=0)
+
+
+def _each_choice(rows, order, k):
+    """The rows of the tokens' first choices, of their second ones, and so on."""
+    return [ops.take(rows, places, axis=0) for places in ops.split(order.rows, k)]
+
+
+def _at_least_one(tokens):
+    """`tokens`, or one of zeros if there are none, for an empty expert to look at."""
+    size = ops.shape(tokens)[0]
+    if isinstance(size, int):
+        return tokens if size else ops.zeros((1, *tokens.shape[1:]), tokens.dtype)
+    zeros = (1, *ops.shape(tokens)[1:])
+    return ops.cond(size > 0, lambda: tokens, lambda: ops.zeros(zeros, tokens.dtype))
 
 
 def _with_gradient(function, gradient):
@@ -69,4 +97,4 @@ def _with_gradient(function, gradient):
         return function
     import tensorflow as tf
 
-    return tf.custom_gradient(lambda values: (function(values), gradient))
+    return tf.custom_gradient(lambda *values: (function(*values), gradient))
