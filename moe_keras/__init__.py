@@ -19,10 +19,11 @@ from moe_keras.gates import (
     LabelGuidedGate,
     NoisyTopKGate,
     PerClassGate,
+    SlotGate,
     SoftmaxGate,
     TopKGate,
 )
-from moe_keras.mixtures import Combine, DenseMoE, SparseMoE, combine
+from moe_keras.mixtures import Combine, DenseMoE, SoftMoE, SparseMoE, combine
 
 __version__ = "0.1.0"
 
@@ -40,6 +41,8 @@ __all__ = [
     "LabelGuidedGate",
     "NoisyTopKGate",
     "PerClassGate",
+    "SlotGate",
+    "SoftMoE",
     "SoftmaxGate",
     "SparseMoE",
     "StackedMLP",

@@ -8,6 +8,7 @@ from moe_keras.gates.hierarchical import HierarchicalGate
 from moe_keras.gates.label_guided import LabelGuidedGate
 from moe_keras.gates.noisy_top_k import NoisyTopKGate
 from moe_keras.gates.per_class import PerClassGate
+from moe_keras.gates.slot import SlotGate
 from moe_keras.gates.softmax import SoftmaxGate
 from moe_keras.gates.top_k import TopKGate
 
@@ -20,6 +21,7 @@ __all__ = [
     "LabelGuidedGate",
     "NoisyTopKGate",
     "PerClassGate",
+    "SlotGate",
     "SoftmaxGate",
     "TopKGate",
 ]

@@ -2,6 +2,7 @@
 
 from moe_keras.mixtures.combine import Combine, combine
 from moe_keras.mixtures.dense import DenseMoE
+from moe_keras.mixtures.soft import SoftMoE
 from moe_keras.mixtures.sparse import SparseMoE
 
-__all__ = ["Combine", "DenseMoE", "SparseMoE", "combine"]
+__all__ = ["Combine", "DenseMoE", "SoftMoE", "SparseMoE", "combine"]
