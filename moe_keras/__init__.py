@@ -23,7 +23,15 @@ from moe_keras.gates import (
     SoftmaxGate,
     TopKGate,
 )
-from moe_keras.mixtures import Combine, DenseMoE, SoftMoE, SparseMoE, combine
+from moe_keras.mixtures import (
+    Combine,
+    DenseMoE,
+    ExpertChoiceMoE,
+    HierarchicalMoE,
+    SoftMoE,
+    SparseMoE,
+    combine,
+)
 
 __version__ = "0.1.0"
 
@@ -34,10 +42,12 @@ __all__ = [
     "DenseMoE",
     "Expert",
     "ExpertChoiceGate",
+    "ExpertChoiceMoE",
     "FrozenExpert",
     "Gate",
     "GroupGate",
     "HierarchicalGate",
+    "HierarchicalMoE",
     "LabelGuidedGate",
     "NoisyTopKGate",
     "PerClassGate",

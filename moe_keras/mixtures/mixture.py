@@ -20,23 +20,27 @@ class Mixture(MoELayer):
         super().__init__(autocast=False, **kwargs)
         if not isinstance(experts, StackedMLP):
             experts = list(experts)
-        layers = [experts] if isinstance(experts, StackedMLP) else experts
-        if not layers:
+        if not isinstance(experts, StackedMLP) and not experts:
             raise ValueError("Expected at least one expert. Received: experts=[]")
-        for layer in (*layers, gate):
+        self._check(gate, [experts] if isinstance(experts, StackedMLP) else experts)
+        self.experts = experts
+        self.gate = gate
+
+    @staticmethod
+    def _check(gate, experts):
+        """Raise a ValueError unless these are Keras layers, no expert twice."""
+        for layer in (*experts, gate):
             if not isinstance(layer, keras.layers.Layer):
                 raise ValueError(
                     "Expected the experts and the gate to be Keras layers or models. "
                     f"Received: {layer!r}"
                 )
-        for e, expert in enumerate(layers):
-            if any(expert is earlier for earlier in layers[:e]):
+        for e, expert in enumerate(experts):
+            if any(expert is earlier for earlier in experts[:e]):
                 raise ValueError(
                     "Expected different experts; to share one on purpose, wrap it in an Expert "
                     f"each time. Received: '{expert.name}' twice"
                 )
-        self.experts = experts
-        self.gate = gate
 
     @property
     def stacked(self):
@@ -54,8 +58,12 @@ class Mixture(MoELayer):
             *_, units = output_shape(stack, (num_experts, None, input_shape[-1]))
             names = [f"expert {e} of '{stack.name}'" for e in range(num_experts)]
             return names, [(*input_shape[:-1], units)] * num_experts
-        names = [f"expert {e} ('{expert.name}')" for e, expert in enumerate(self.experts)]
-        shapes = [output_shape(expert, input_shape) for expert in self.experts]
+        return self._shapes("expert", self.experts, input_shape)
+
+    @staticmethod
+    def _shapes(kind, experts, input_shape):
+        names = [f"{kind} {e} ('{expert.name}')" for e, expert in enumerate(experts)]
+        shapes = [output_shape(expert, input_shape) for expert in experts]
         for name, shape in zip(names, shapes, strict=True):
             if not isinstance(shape, tuple):
                 raise ValueError(
@@ -70,6 +78,9 @@ class Mixture(MoELayer):
 
     @classmethod
     def from_config(cls, config):
-        experts = keras.saving.deserialize_keras_object(config["experts"])
-        gate = keras.saving.deserialize_keras_object(config["gate"])
-        return cls(**{**config, "experts": experts, "gate": gate})
+        held = {
+            name: keras.saving.deserialize_keras_object(config[name])
+            for name in ("experts", "shared_experts", "gate")
+            if name in config
+        }
+        return cls(**{**config, **held})

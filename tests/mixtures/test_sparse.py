@@ -7,6 +7,7 @@ from sparse_gate import GivenGate, PlainTopKGate
 
 from moe_keras.experts import Expert, FrozenExpert, StackedMLP
 from moe_keras.gates import SoftmaxGate
+from moe_keras.metrics import DroppedShare
 from moe_keras.mixtures import SparseMoE
 
 RNG = np.random.default_rng(0)
@@ -274,3 +275,87 @@ def test_arguments_are_checked():
     expert = dense(name="twin")
     with pytest.raises(ValueError, match=r"Expected different experts; .* Received: 'twin' twice"):
         SparseMoE([expert, expert], PlainTopKGate(2, k=1))
+
+
+def test_kept_by_hand():
+    # All four tokens want expert 0 first, which has ceil(1 * 4 * 1 / 2) = 2 slots.
+    gate = GivenGate([[0], [0], [0], [0]], num_experts=2, weights=[[0.6], [0.7], [0.8], [0.9]])
+    tokens = np.ones((4, 1), "float32")
+
+    def mixture(**kwargs):
+        experts = [keras.layers.Rescaling(1.0), keras.layers.Rescaling(10.0)]
+        return SparseMoE(experts, gate, **kwargs)
+
+    limited = mixture(dispatch="capacity", capacity_factor=1.0)
+    assert to_numpy(limited.route(tokens)["kept"])[:, 0].tolist() == [True, True, False, False]
+    np.testing.assert_allclose(to_numpy(limited(tokens))[:, 0], [0.6, 0.7, 0, 0], rtol=1e-6)
+    free = mixture()
+    assert to_numpy(free.route(tokens)["kept"]).all()
+
+
+def test_the_surest_tokens_come_first():
+    tokens = RNG.normal(size=(12, 5)).astype("float32")
+    mixture = SparseMoE(
+        [dense(), dense()],
+        PlainTopKGate(2, k=1),
+        dispatch="capacity",
+        capacity_factor=0.5,  # 3 slots each
+        prioritised=True,
+    )
+    outputs = to_numpy(mixture(tokens))
+    answer = mixture.route(tokens)
+    chosen, sure = to_numpy(answer["indices"])[:, 0], to_numpy(answer["probabilities"]).max(-1)
+    expected = np.zeros(12, bool)
+    for e in range(2):
+        wanting = np.flatnonzero(chosen == e)
+        expected[wanting[np.argsort(-sure[wanting])][:3]] = True
+    assert to_numpy(answer["kept"])[:, 0].tolist() == expected.tolist()
+    assert (outputs != 0).any(axis=1).tolist() == expected.tolist()
+
+
+def test_dropped_share_of_a_route():
+    mixture = SparseMoE(
+        [dense(), dense()], PlainTopKGate(2, k=2), dispatch="capacity", capacity_factor=0.5
+    )
+    mixture(TOKENS)
+    dropped = DroppedShare()
+    dropped.update_state(mixture.route(TOKENS)["kept"])
+    # 12 tokens of 2 choices; each expert has ceil(0.5 * 12 * 2 / 2) = 6 slots: half find none.
+    assert float(dropped.result()) == 0.5
+
+
+def shared_and_routed(inputs):
+    def expected(mixture):
+        shared = [to_numpy(expert(inputs.reshape(-1, 5))) for expert in mixture.shared_experts]
+        return one_by_one(inputs)(mixture) + sum(shared).reshape(*inputs.shape[:-1], 3)
+
+    return expected
+
+
+@pytest.mark.parametrize("way", ["auto", "capacity"])
+def test_contract_with_shared_experts(way):
+    run_layer_contract(
+        lambda: SparseMoE(
+            [dense(), dense()],
+            PlainTopKGate(2, k=1),
+            dispatch=way,
+            capacity_factor=2.0,
+            prioritised=way == "capacity",
+            shared_experts=[dense(), dense(activation="tanh")],
+        ),
+        TOKENS,
+        expected_output=shared_and_routed(TOKENS),
+        trainable=10,
+        mask=MASK,
+    )
+
+
+def test_shared_experts_are_checked():
+    twin = dense(name="twin")
+    with pytest.raises(ValueError, match="'twin' twice"):
+        SparseMoE([twin, dense()], PlainTopKGate(2, k=1), shared_experts=[twin])
+    mixture = SparseMoE(two(), PlainTopKGate(2, k=1), shared_experts=[dense(4, name="wide")])
+    with pytest.raises(ValueError, match=r"'first'\) gives .*, shared expert 0 \('wide'\) gives"):
+        mixture(ROWS)
+    with pytest.raises(ValueError, match=r"dispatch='capacity' for prioritised.*dispatch='auto'"):
+        SparseMoE(two(), PlainTopKGate(2, k=1), prioritised=True)

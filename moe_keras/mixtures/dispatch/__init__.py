@@ -7,8 +7,8 @@ and `training`. Each gives the same (T, ...), but for choices that `capacity` dr
 """
 
 from moe_keras.mixtures.dispatch.blocked import blocked
-from moe_keras.mixtures.dispatch.capacity import capacity
+from moe_keras.mixtures.dispatch.capacity import capacity, kept
 from moe_keras.mixtures.dispatch.dense import dense
 from moe_keras.mixtures.dispatch.grouped import grouped, sizes_may_vary
 
-__all__ = ["blocked", "capacity", "dense", "grouped", "sizes_may_vary"]
+__all__ = ["blocked", "capacity", "dense", "grouped", "kept", "sizes_may_vary"]
