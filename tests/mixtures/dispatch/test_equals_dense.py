@@ -3,6 +3,7 @@ gradient. (`dense` itself is held to a loop in NumPy, in ../test_sparse.py.)"""
 
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -47,10 +48,10 @@ def initial(seed):
     return keras.initializers.GlorotNormal(seed=seed)
 
 
-def output_and_gradients(way, make_experts, indices, num_experts):
+def output_and_gradients(way, make_experts, indices, num_experts, run=lambda compute: compute):
     """Output, and gradients of a loss with respect to inputs, weights and all that is trained.
 
-    The oracle runs eagerly, the others as they are trained: in a graph.
+    Eagerly, or as `run` makes a function run.
     """
     random = np.random.default_rng(0)
     shares = random.uniform(0.1, 1.0, indices.shape)
@@ -72,14 +73,13 @@ def output_and_gradients(way, make_experts, indices, num_experts):
             loss = keras.ops.sum(slopes * output)
         return [output, *tape.gradient(loss, values, unconnected_gradients="zero")]
 
-    results = compute() if way == "dense" else tf.function(compute)()
-    return [to_numpy(tf.convert_to_tensor(result)) for result in results]
+    return [to_numpy(tf.convert_to_tensor(result)) for result in run(compute)()]
 
 
-def assert_equal_dense(ways, make_experts, routing):
+def assert_equal_dense(ways, make_experts, routing, run=lambda compute: compute):
     expected = output_and_gradients("dense", make_experts, *routing)
     for way in ways:
-        assert_close(output_and_gradients(way, make_experts, *routing), expected)
+        assert_close(output_and_gradients(way, make_experts, *routing, run), expected)
 
 
 def assert_close(found, expected):
@@ -99,7 +99,7 @@ def stack(num_experts):
     return layer
 
 
-@settings(deadline=None, max_examples=5)
+@settings(deadline=None, max_examples=8)
 @given(routing=routings())
 @example(routing=(np.array([[0]]), 1))
 @example(routing=(np.full((BLOCK + 3, 1), 2), 5))  # one expert takes more than a block
@@ -108,7 +108,7 @@ def test_a_stack(routing):
     assert_equal_dense((*WAYS, "blocked", "auto"), stack, routing)
 
 
-@settings(deadline=None, max_examples=8)
+@settings(deadline=None, max_examples=12)
 @given(routing=routings())
 @example(routing=(np.array([[0]]), 1))  # one token, one expert
 @example(routing=(np.array([[3, 1, 0, 2]]), 4))  # one token, every expert
@@ -116,3 +116,12 @@ def test_a_stack(routing):
 @example(routing=(np.array([[15, 0], [3, 15], [15, 7]]), 16))  # 11 of 16 with nothing to do
 def test_output_and_gradients(routing):
     assert_equal_dense(WAYS, experts, routing)
+
+
+@pytest.mark.parametrize(
+    "make_experts, ways", [(experts, WAYS), (stack, (*WAYS, "blocked", "auto"))]
+)
+def test_in_a_graph(make_experts, ways):
+    # Hypothesis would trace a graph for each of its examples, which takes most of a second.
+    routing = (np.array([[0, 3], [3, 1], [0, 1], [3, 0], [1, 3]]), 4)  # nothing for expert 2
+    assert_equal_dense(ways, make_experts, routing, run=tf.function)
