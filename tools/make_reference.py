@@ -101,7 +101,7 @@ def signature(thing):
         thing = thing.__init__
     found = inspect.signature(thing)
     kept = [p.replace(annotation=p.empty) for p in found.parameters.values() if p.name != "self"]
-    line = str(found.replace(parameters=kept, return_annotation=found.empty))
+    line = str(found.replace(parameters=kept, return_annotation=found.empty)).replace("'", '"')
     if len(line) < 70:
         return line
     # A comma within a default, such as (32, 64), has no name after it.
