@@ -1,7 +1,7 @@
 # The course in two commands, `make labs` and `make test`, from a Python 3.11 or newer alone.
 
 .DEFAULT_GOAL := help
-.PHONY: help labs lab test test-fast notebooks constraints clean
+.PHONY: help labs lab test test-fast notebooks reference constraints clean
 
 # The first Python at hand that will do; name another with `make PYTHON=...`.
 PYTHON ?= $(firstword $(shell for python in python3 python3.13 python3.12 python3.11 python; do \
@@ -36,6 +36,9 @@ test-fast: $(STAMP)  ## ruff, unit tests and doctests, without the labs
 
 notebooks: $(STAMP)  ## make the students' copies and the executed solutions anew from the sources
 	$(RUN) moe_keras.cli labs generate $(LABS)
+
+reference: $(STAMP)  ## make the reference, docs/reference, anew from the docstrings
+	$(VENV)/bin/python tools/make_reference.py
 
 # With the oldest Python: what it can install, the newer ones can too.
 constraints: PYTHON := python3.11

@@ -6,7 +6,13 @@ import numpy as np
 
 
 class PairedInterval(NamedTuple):
-    """A difference of two accuracies and the ends of its interval, all as fractions of 1."""
+    """A difference of two accuracies and the ends of its interval, all as fractions of 1.
+
+    Attributes:
+        difference: accuracy of the first model less that of the second.
+        low: lower end of the interval.
+        high: upper end.
+    """
 
     difference: float
     low: float

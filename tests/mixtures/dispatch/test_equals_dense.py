@@ -4,6 +4,7 @@ gradient. (`dense` itself is held to a loop in NumPy, in ../test_sparse.py.)"""
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from layer_contract import to_numpy
@@ -13,7 +14,7 @@ from moe_keras.experts import StackedMLP
 from moe_keras.mixtures import SparseMoE
 from moe_keras.mixtures.dispatch.blocked import BLOCK
 
-WAYS = ["grouped", "capacity"]
+WAYS = ("grouped", "capacity")
 
 
 @st.composite
@@ -47,8 +48,11 @@ def initial(seed):
     return keras.initializers.GlorotNormal(seed=seed)
 
 
-def output_and_gradients(way, make_experts, indices, num_experts):
-    """Output, and gradients of a loss with respect to inputs, weights and all that is trained."""
+def output_and_gradients(way, make_experts, indices, num_experts, run=lambda compute: compute):
+    """Output, and gradients of a loss with respect to inputs, weights and all that is trained.
+
+    Eagerly, or as `run` makes a function run.
+    """
     random = np.random.default_rng(0)
     shares = random.uniform(0.1, 1.0, indices.shape)
     inputs = keras.Variable(random.normal(size=(len(indices), 3)))
@@ -58,24 +62,24 @@ def output_and_gradients(way, make_experts, indices, num_experts):
         dispatch=way,
         capacity_factor=num_experts,
     )
-    output = to_numpy(mixture(inputs))
-    slopes = random.normal(size=output.shape).astype("float32")
+    mixture.build(inputs.shape)
+    slopes = random.normal(size=(len(indices), 2)).astype("float32")
     variables = [inputs, *mixture.trainable_variables]
-    return [output, *gradients(lambda: keras.ops.sum(slopes * mixture(inputs)), variables)]
-
-
-def gradients(loss, variables):
-    import tensorflow as tf
-
     values = [variable.value for variable in variables]
 
-    @tf.function
     def compute():
         with tf.GradientTape() as tape:
-            value = loss()
-        return tape.gradient(value, values, unconnected_gradients="zero")
+            output = mixture(inputs)
+            loss = keras.ops.sum(slopes * output)
+        return [output, *tape.gradient(loss, values, unconnected_gradients="zero")]
 
-    return [to_numpy(tf.convert_to_tensor(gradient)) for gradient in compute()]
+    return [to_numpy(tf.convert_to_tensor(result)) for result in run(compute)()]
+
+
+def assert_equal_dense(ways, make_experts, routing, run=lambda compute: compute):
+    expected = output_and_gradients("dense", make_experts, *routing)
+    for way in ways:
+        assert_close(output_and_gradients(way, make_experts, *routing, run), expected)
 
 
 def assert_close(found, expected):
@@ -95,25 +99,29 @@ def stack(num_experts):
     return layer
 
 
-@pytest.mark.parametrize("way", [*WAYS, "blocked", "auto"])
-@settings(deadline=None, max_examples=5)
+@settings(deadline=None, max_examples=8)
 @given(routing=routings())
 @example(routing=(np.array([[0]]), 1))
 @example(routing=(np.full((BLOCK + 3, 1), 2), 5))  # one expert takes more than a block
 @example(routing=(np.array([[1, 0]] * BLOCK), 3))  # blocks just filled
-def test_a_stack(way, routing):
-    indices, num_experts = routing
-    expected = output_and_gradients("dense", stack, indices, num_experts)
-    assert_close(output_and_gradients(way, stack, indices, num_experts), expected)
+def test_a_stack(routing):
+    assert_equal_dense((*WAYS, "blocked", "auto"), stack, routing)
 
 
-@pytest.mark.parametrize("way", WAYS)
-@settings(deadline=None, max_examples=8)
+@settings(deadline=None, max_examples=12)
 @given(routing=routings())
 @example(routing=(np.array([[0]]), 1))  # one token, one expert
 @example(routing=(np.array([[3, 1, 0, 2]]), 4))  # one token, every expert
 @example(routing=(np.full((7, 1), 2), 5))  # one expert takes all
-def test_output_and_gradients(way, routing):
-    indices, num_experts = routing
-    expected = output_and_gradients("dense", experts, indices, num_experts)
-    assert_close(output_and_gradients(way, experts, indices, num_experts), expected)
+@example(routing=(np.array([[15, 0], [3, 15], [15, 7]]), 16))  # 11 of 16 with nothing to do
+def test_output_and_gradients(routing):
+    assert_equal_dense(WAYS, experts, routing)
+
+
+@pytest.mark.parametrize(
+    "make_experts, ways", [(experts, WAYS), (stack, (*WAYS, "blocked", "auto"))]
+)
+def test_in_a_graph(make_experts, ways):
+    # Hypothesis would trace a graph for each of its examples, which takes most of a second.
+    routing = (np.array([[0, 3], [3, 1], [0, 1], [3, 0], [1, 3]]), 4)  # nothing for expert 2
+    assert_equal_dense(ways, make_experts, routing, run=tf.function)
