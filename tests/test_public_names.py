@@ -70,7 +70,7 @@ def missing(part, thing):
     return sorted(lacks)
 
 
-@pytest.mark.parametrize(("part", "thing"), public())
+@pytest.mark.parametrize(("part", "thing"), [*public()])
 def test_docstring(part, thing):
     assert not missing(part, thing)
 

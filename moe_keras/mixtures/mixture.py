@@ -42,6 +42,18 @@ class Mixture(MoELayer):
                     f"each time. Received: '{expert.name}' twice"
                 )
 
+    def route(self, inputs, training=None):
+        """What the gate says of the inputs.
+
+        Args:
+            inputs, training: as in a call.
+
+        Returns:
+            The gate's dict; `{"probabilities": weights}` for a gate that gives a tensor of weights.
+        """
+        answer = self.gate(inputs, training=training)
+        return answer if isinstance(answer, dict) else {"probabilities": answer}
+
     @property
     def stacked(self):
         """Whether the experts are a `StackedMLP`."""

@@ -190,7 +190,7 @@ class SparseMoE(Mixture):
             that found no slot, which `dispatch="capacity"` alone knows. It is what
             `metrics.DroppedShare` takes.
         """
-        answer = self.gate(inputs, training=training)
+        answer = super().route(inputs, training)
         indices = answer["indices"]
         if self.dispatch != "capacity":
             return {**answer, "kept": ops.ones_like(indices, dtype="bool")}

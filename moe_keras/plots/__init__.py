@@ -6,6 +6,7 @@ data is a stand-in: pass `dataset.label`.
 """
 
 from moe_keras.plots.charts import intervals, label_balance, training_curves
+from moe_keras.plots.decisions import decision
 from moe_keras.plots.heatmaps import confusion_matrix, heatmap
 from moe_keras.plots.images import image_grid, routing
 from moe_keras.plots.picture import Picture
@@ -13,6 +14,7 @@ from moe_keras.plots.picture import Picture
 __all__ = [
     "Picture",
     "confusion_matrix",
+    "decision",
     "heatmap",
     "image_grid",
     "intervals",

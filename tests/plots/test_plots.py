@@ -138,3 +138,22 @@ def test_the_source_cannot_be_left_out():
 def test_bad_input(draw, message):
     with pytest.raises(ValueError, match=message):
         draw()
+
+
+def test_decision_has_a_panel_for_each_step():
+    picture = plots.decision(
+        [1.0, 0.0],
+        [0.75, 0.25],
+        [0.75, 0.0],
+        ["natural", "artificial"],
+        "One",
+        source="s",
+        dropped=[1],
+    )
+    widths = [[bar.get_width() for bar in ax.patches] for ax in picture.figure.axes]
+    assert widths == [[1.0, 0.0], [0.75, 0.25], [0.75, 0.0]]
+    assert picture.alt == "Bars, One. Weights: natural 0.75. Dropped: artificial. Data: s."
+    without = plots.decision(None, [1.0], [1.0], ["only"], "One", source="s")
+    assert len(without.figure.axes) == 2
+    with pytest.raises(ValueError, match=r"a weight for each of 1 experts. Received: shape \(2,\)"):
+        plots.decision(None, [1.0], [1.0, 0.0], ["only"], "One", source="s")

@@ -1,0 +1,303 @@
+"""A mixture's health, in plain words."""
+
+from typing import NamedTuple
+
+import keras
+import numpy as np
+
+from moe_keras.experts import FrozenExpert
+from moe_keras.inspection.routes import checked_inputs, mixtures_in, routes
+from moe_keras.inspection.text_table import TextTable
+
+SEVERITIES = ("ok", "warning", "error")
+
+# What counts as ill. A choice, not a law: a mixture of two may well send 80 % to one expert.
+SUM_TOLERANCE = 1e-3  # of a sum of weights from 1
+COLLAPSED = 0.95  # share of one expert
+UNEVEN = 3.0  # largest load over mean load
+DEAD = 0.001  # share of an expert over the even share
+CONSTANT = 1e-4  # standard deviation of a probability over inputs
+OVERFLOW, LARGE_OVERFLOW = 0.01, 0.2  # dropped share of all choices
+
+
+class Finding(NamedTuple):
+    """What one check found in one mixture.
+
+    Attributes:
+        severity: "ok", "warning" or "error".
+        mixture: name of the mixture.
+        check: what was looked at, in a word or two.
+        message: what was measured and, unless all is well, what to do.
+    """
+
+    severity: str
+    mixture: str
+    check: str
+    message: str
+
+
+class UnhealthyMixture(RuntimeError):
+    """Raised by `Diagnosis.raise_if`; its message is the list of what is wrong."""
+
+
+class Diagnosis:
+    """A list of findings. It prints as a table, the worst first.
+
+    Attributes:
+        findings: list of `Finding`.
+    """
+
+    def __init__(self, findings):
+        self.findings = sorted(findings, key=lambda f: -SEVERITIES.index(f.severity))
+
+    @property
+    def worst(self):
+        """The gravest severity found."""
+        return self.findings[0].severity
+
+    def raise_if(self, severity="error"):
+        """Raise if anything is as bad as `severity` or worse: one line for continuous integration.
+
+        Args:
+            severity: "warning" or "error".
+
+        Raises:
+            UnhealthyMixture: if so, with the findings as its message.
+            ValueError: if `severity` is neither.
+        """
+        if severity not in SEVERITIES[1:]:
+            raise ValueError(
+                f"Expected severity to be 'warning' or 'error'. Received: severity={severity!r}"
+            )
+        bad = SEVERITIES[SEVERITIES.index(severity) :]
+        found = [finding for finding in self.findings if finding.severity in bad]
+        if found:
+            raise UnhealthyMixture(str(Diagnosis(found)))
+
+    def table(self):
+        """Rows of severity, mixture, check, message."""
+        return TextTable(Finding._fields, self.findings)
+
+    def __str__(self):
+        return str(self.table())
+
+    def _repr_html_(self):
+        return self.table().to_html()
+
+
+def diagnose(model, x, y=None, loss=None, batch_size=256):
+    """Look for what goes wrong in mixtures, and say it in plain words.
+
+    Checked are, for each mixture: that all numbers are finite; that weights sum to 1 over the
+    experts; that no expert has taken over, none is dead and the load is not too uneven; that the
+    gate looks at its input; that no two experts have the same weights; how many choices were
+    dropped; and, by one step of training that is undone afterwards, that a gradient reaches the
+    gate and that frozen experts do not move.
+
+    Args:
+        model: a built Keras model with mixtures inside, or a mixture.
+        x: array of inputs, (N, ...), a few hundred at least: of fewer, an expert may get none by
+            chance.
+        y: targets for the training step, as for `fit`; `None`: zeros.
+        loss: of the training step; `None`: the model's own if it is compiled and there are targets,
+            else the mean squared error.
+        batch_size: inputs at a time; the training step takes one batch.
+
+    Returns:
+        `Diagnosis`: print it, or call its `raise_if`.
+
+    Raises:
+        ValueError: if the model has no mixture, inputs are empty or not finite, or there is not one
+            target for each input.
+
+    Example:
+
+    >>> import keras
+    >>> import numpy as np
+    >>> from moe_keras import DenseMoE, SoftmaxGate
+    >>> from moe_keras.inspection import diagnose
+    >>> mixture = DenseMoE([keras.layers.Dense(1), keras.layers.Dense(1)], SoftmaxGate(2))
+    >>> x = np.random.default_rng(0).normal(size=(64, 3)).astype("float32")
+    >>> mixture.build(x.shape)
+    >>> diagnose(mixture, x).worst
+    'ok'
+    >>> mixture.gate.set_weights([np.zeros((3, 2)), np.array([9.0, -9.0])])
+    >>> diagnose(mixture, x).findings[0].check
+    'collapse'
+    """
+    x = checked_inputs(x)
+    if y is not None and len(np.asarray(y)) != len(x):
+        raise ValueError(
+            f"Expected a target for each of {len(x)} inputs. Received: {len(np.asarray(y))}"
+        )
+    findings = []
+    for route in routes(model, x, batch_size):
+        name = route.mixture.name
+        for check in (_finite, _sums, _collapse, _dead, _constant, _twins, _overflow):
+            found = check(route)
+            if found is not None:
+                findings.append(Finding(found[0], name, *found[1:]))
+    moved = _moved_by_a_step(model, x[:batch_size], None if y is None else y[:batch_size], loss)
+    for mixture in mixtures_in(model):
+        for check in (_gate_learns, _frozen_stay):
+            found = check(mixture, moved)
+            if found is not None:
+                findings.append(Finding(found[0], mixture.name, *found[1:]))
+    return Diagnosis(findings)
+
+
+def _finite(route):
+    for what, values in (("output", route.output), *route.gate.items()):
+        count = int((~np.isfinite(values.astype("float64"))).sum())
+        if count:
+            advice = "look for a softmax over -inf, a division by zero or too large a learning rate"
+            return "error", "finite", f"{count} values of the {what} are NaN or inf: {advice}"
+    return "ok", "finite", "all numbers are finite"
+
+
+def _sums(route):
+    sums = route.gate["probabilities"].sum(axis=-1)
+    worst = sums.ravel()[np.nanargmax(np.abs(sums - 1))] if np.isfinite(sums).any() else np.nan
+    if not abs(worst - 1) <= SUM_TOLERANCE:
+        advice = "take the softmax over the last axis, that of the experts"
+        return "error", "weights", f"weights sum to {worst:.3g} over the experts, not 1: {advice}"
+    return "ok", "weights", "weights sum to 1 over the experts"
+
+
+def _shares(route):
+    """Each expert's share of all that experts are asked for."""
+    load = route.chosen().reshape(-1, route.num_experts).sum(axis=0)
+    return load / max(load.sum(), 1e-12)
+
+
+def _collapse(route):
+    if route.num_experts == 1:
+        return None
+    shares, names = _shares(route), route.experts()
+    most = int(np.nanargmax(shares))
+    ratio = shares[most] * route.num_experts
+    text = f"'{names[most]}' has {shares[most]:.1%} of the load, {ratio:.1f} times the mean"
+    if shares[most] > COLLAPSED:
+        advice = "add a load-balancing loss, or balance by biases"
+        return "error", "collapse", f"{text}: the gate has collapsed; {advice}"
+    if ratio > UNEVEN:
+        return "warning", "collapse", f"{text}: give the load-balancing loss more weight"
+    return "ok", "collapse", text
+
+
+def _dead(route):
+    shares, names = _shares(route), route.experts()
+    dead = [
+        name for name, share in zip(names, shares, strict=True) if share < DEAD / route.num_experts
+    ]
+    if dead:
+        advice = "they learn nothing; balance the load, or use fewer experts"
+        few = ", ".join(dead[:5]) + (", ..." if len(dead) > 5 else "")
+        text = f"{len(dead)} of {len(names)} experts are asked for nothing ({few}): {advice}"
+        return "warning", "dead experts", text
+    return "ok", "dead experts", "every expert is asked for something"
+
+
+def _constant(route):
+    probabilities = route.gate["probabilities"]
+    if len(probabilities) < 2 or route.num_experts == 1:
+        return None
+    spread = float(probabilities.std(axis=0).max())
+    if spread < CONSTANT:
+        advice = "it does not look at them; is it trained, are its inputs scaled?"
+        text = f"the gate says the same for all {len(probabilities)} inputs: {advice}"
+        return "warning", "gate", text
+    return "ok", "gate", f"the gate's weights differ between inputs (by {spread:.2g})"
+
+
+def _twins(route):
+    if route.mixture.stacked:
+        weights = route.mixture.experts.get_weights()
+        members = [[weight[e] for weight in weights] for e in range(route.num_experts)]
+    else:
+        members = [expert.get_weights() for expert in route.mixture.experts]
+    names = route.experts()
+    for e, one in enumerate(members):
+        for f in range(e):
+            other = members[f]
+            same = len(one) == len(other) and all(
+                a.shape == b.shape and np.array_equal(a, b) for a, b in zip(one, other, strict=True)
+            )
+            if one and same:
+                advice = "they began alike and may stay so; give each its own seed"
+                text = f"'{names[f]}' and '{names[e]}' have the same weights: {advice}"
+                return "warning", "experts", text
+    return "ok", "experts", "no two experts have the same weights"
+
+
+def _overflow(route):
+    if "kept" not in route.gate:
+        return None
+    dropped = 1 - float(route.gate["kept"].mean())
+    text = f"{dropped:.1%} of the choices were dropped"
+    advice = "raise capacity_factor, balance the load, or dispatch='grouped', which drops nothing"
+    if dropped > LARGE_OVERFLOW:
+        return "error", "overflow", f"{text}: {advice}"
+    if dropped > OVERFLOW:
+        return "warning", "overflow", f"{text}: {advice}"
+    return "ok", "overflow", text
+
+
+class _Probe(keras.Model):
+    """The model, to be trained without a change to how it was compiled itself."""
+
+    def __init__(self, model):
+        super().__init__(name="probe")
+        self.model = model
+
+    def call(self, inputs, training=None):
+        return self.model(inputs, training=training)
+
+
+def _moved_by_a_step(model, x, y, loss):
+    """Identities of the variables that one step of training moves. All are put back."""
+    probe = _Probe(model)
+    outputs = probe(x)
+    if loss is None:
+        loss = (getattr(model, "loss", None) if y is not None else None) or "mse"
+    if y is None:
+        y = keras.tree.map_structure(lambda output: np.zeros(output.shape), outputs)
+    # Gradients as such would need one way a backend; a step of plain descent shows them all.
+    probe.compile(optimizer=keras.optimizers.SGD(1.0), loss=loss, jit_compile=False)
+    held = [(variable, keras.ops.convert_to_numpy(variable)) for variable in model.variables]
+    try:
+        probe.train_on_batch(x, y)
+        return {
+            id(variable)
+            for variable, before in held
+            if not np.array_equal(before, keras.ops.convert_to_numpy(variable))
+        }
+    finally:
+        for variable, before in held:
+            variable.assign(before)
+
+
+def _gate_learns(mixture, moved):
+    weights = mixture.gate.trainable_variables
+    if not weights:
+        return "ok", "gradient", f"the gate '{mixture.gate.name}' has nothing to learn"
+    if not any(id(weight) in moved for weight in weights):
+        advice = "is its choice hard, its weight always 1 (softmax after top-1), its loss cut off?"
+        text = f"no gradient reaches the gate '{mixture.gate.name}': {advice}"
+        return "error", "gradient", text
+    return "ok", "gradient", f"a gradient reaches the gate '{mixture.gate.name}'"
+
+
+def _frozen_stay(mixture, moved):
+    experts = [] if mixture.stacked else mixture.experts
+    frozen = [e for e in experts if isinstance(e, FrozenExpert) or not e.trainable]
+    if not frozen:
+        return None
+    for expert in frozen:
+        if any(
+            id(variable) in moved for variable in expert.variables if "seed" not in variable.path
+        ):
+            advice = "wrap it in a FrozenExpert, which also calls it with training=False"
+            text = f"the frozen expert '{expert.name}' moves in training: {advice}"
+            return "error", "frozen experts", text
+    return "ok", "frozen experts", f"{len(frozen)} frozen experts do not move"
