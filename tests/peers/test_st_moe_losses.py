@@ -1,0 +1,50 @@
+"""st-moe-pytorch's losses against ours.
+
+The router z-losses agree. The balance losses agree for k = 1. For more choices st-moe-pytorch
+counts the first choice alone, as ST-MoE's own top-2 router does; ours counts all k, so that a badly
+spread second choice is seen. Switch (equations 4 to 6), with k = 1, cannot tell the two apart:
+neither side is wrong, and ours on the first choices alone gives theirs. It also takes f and P for
+each sequence and averages their products, where Switch's equations are over all tokens of the
+batch: with one sequence, as here, that is the same.
+"""
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+st_moe_pytorch = pytest.importorskip("st_moe_pytorch")
+from moe_keras.losses import load_balancing_loss, router_z_loss  # noqa: E402
+
+
+@pytest.fixture
+def routed():
+    torch.manual_seed(0)
+    gate = st_moe_pytorch.TopNGating(dim=8, num_gates=4, top_n=2)
+    gate.train()
+    x = torch.randn(1, 24, 8)
+    _, _, balance, z_loss = gate(x, noise_gates=False)
+    logits = gate.to_gates(x)
+    probabilities = logits.softmax(-1)
+    arrays = [tensor.detach().numpy() for tensor in (logits, probabilities)]
+    return *arrays, balance.item(), z_loss.item()
+
+
+def test_router_z_loss(routed):
+    logits, _, _, theirs = routed
+    assert float(router_z_loss(logits)) == pytest.approx(theirs, rel=1e-4)
+
+
+def test_balance_of_first_choices(routed):
+    _, probabilities, theirs, _ = routed
+    first = np.argmax(probabilities, axis=-1)[..., None]
+    assert float(load_balancing_loss(probabilities, first)) == pytest.approx(theirs, rel=1e-4)
+
+
+def test_balance_of_all_choices_differs(routed):
+    _, probabilities, theirs, _ = routed
+    both = np.argsort(-probabilities, axis=-1)[..., :2]
+    share = np.bincount(both.ravel(), minlength=4) / both.size
+    by_hand = 4 * np.sum(share * probabilities.mean(axis=(0, 1)))
+    ours = float(load_balancing_loss(probabilities, both))
+    assert ours == pytest.approx(by_hand, rel=1e-5)
+    assert abs(ours - theirs) > 1e-3
