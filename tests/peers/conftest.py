@@ -3,6 +3,6 @@
 import contextlib
 
 with contextlib.suppress(ImportError):
-    import torch
+    import torch  # noqa: F401
     import transformers.activations  # noqa: F401
 collect_ignore = ["swiglu_experts.py"]

@@ -1,4 +1,4 @@
-"""Mixtral's experts as Keras layers with given weights, for the tests against its other versions."""
+"""Mixtral's experts as Keras layers with given weights, for tests against its other versions."""
 
 import keras
 import numpy as np

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 pytest.importorskip("keras_hub")
-from keras_hub.src.models.mixtral.mixtral_decoder import MixtralSparseMoeBlock  # noqa: E402
-from swiglu_experts import mixture  # noqa: E402
+from keras_hub.src.models.mixtral.mixtral_decoder import MixtralSparseMoeBlock
+from swiglu_experts import mixture
 
 
 @pytest.mark.parametrize("dispatch", ["grouped", "dense"])

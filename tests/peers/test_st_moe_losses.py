@@ -1,7 +1,7 @@
 """st-moe-pytorch's losses against ours.
 
 The router z-losses agree. The balance losses agree for k = 1. For more choices st-moe-pytorch
-counts the first choice alone, as ST-MoE's own top-2 router does; ours counts all k, so that a badly
+counts the first choice alone, as GShard does (algorithm 1); ours counts all k, so that a badly
 spread second choice is seen. Switch (equations 4 to 6), with k = 1, cannot tell the two apart:
 neither side is wrong, and ours on the first choices alone gives theirs. It also takes f and P for
 each sequence and averages their products, where Switch's equations are over all tokens of the
@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
-st_moe_pytorch = pytest.importorskip("st_moe_pytorch")
+routing = pytest.importorskip("st_moe_pytorch.st_moe_pytorch")
 from moe_keras.losses import load_balancing_loss, router_z_loss  # noqa: E402
 
 
 @pytest.fixture
 def routed():
     torch.manual_seed(0)
-    gate = st_moe_pytorch.TopNGating(dim=8, num_gates=4, top_n=2)
+    gate = routing.TopNGating(dim=8, num_gates=4, top_n=2)
     gate.train()
     x = torch.randn(1, 24, 8)
     _, _, balance, z_loss = gate(x, noise_gates=False)
