@@ -45,7 +45,7 @@ def write(folder, rows, targets, facts):
 
 
 def plot(rows):
-    """A figure of cost against E, both axes logarithmic, one panel for each T and kind of expert."""
+    """Cost against E, both axes logarithmic, a panel for each T and kind of expert."""
     rows = [row for row in rows if row["what"] == "cost"]
     panels = sorted({(row["experts"], row["T"]) for row in rows})
     figure = Figure(figsize=(5 * len(panels), 4), layout="constrained")

@@ -13,15 +13,18 @@ def judge(rows):
     def below(name, value, bound):
         judged.append((name, value, bound, value <= bound))
 
-    def grouped(num_tokens, num_experts):
-        return cost.get((num_tokens, num_experts, "ReLU", "grouped"))
+    # A limit has no gate. So the dispatch is judged alone, and the whole layer beside it.
+    for way in ("grouped, routing given", "grouped"):
 
-    if grouped(4096, 64):
-        below("grouped, T=4096, E=64", grouped(4096, 64), 1.35)
-    if grouped(4096, 64) and grouped(4096, 4):
-        below("grouped, T=4096, E=64 to E=4", grouped(4096, 64) / grouped(4096, 4), 1.3)
-    if grouped(1024, 64):
-        below("grouped, T=1024, E=64", grouped(1024, 64), 2.2)
+        def of(num_tokens, num_experts, way=way):
+            return cost.get((num_tokens, num_experts, "ReLU", way))
+
+        if of(4096, 64):
+            below(f"{way}, T=4096, E=64", of(4096, 64), 1.35)
+        if of(4096, 64) and of(4096, 4):
+            below(f"{way}, T=4096, E=64 to E=4", of(4096, 64) / of(4096, 4), 1.3)
+        if of(1024, 64):
+            below(f"{way}, T=1024, E=64", of(1024, 64), 2.2)
     for (num_tokens, num_experts, kind, way), value in cost.items():
         peer = way in ("keras-hub", "one-hot einsum") or way.startswith("Hugging Face")
         ours = cost.get((num_tokens, num_experts, kind, "grouped"))
@@ -35,6 +38,6 @@ def judge(rows):
     if len(sizes) > 1:
         few, many = sizes[0], sizes[-1]
         growth = memory["grouped", many] / memory["grouped", few]
-        # If it grew with T * E it would grow as E does. A quarter of that leaves room for the trace.
+        # With T * E it would grow as E does; a quarter of that leaves room for the trace.
         below(f"memory, E={many} to E={few}", growth, max(0.25 * many / few, 1.0))
     return judged
