@@ -102,6 +102,8 @@ class SlotGate(Gate):
 def _softmax_over_tokens(logits, mask):
     if mask is None:
         return ops.softmax(logits, axis=1)
-    here = ops.expand_dims(ops.cast(mask, logits.dtype), -1)  # (B, T, 1)
-    # A large number and not infinity: with every token masked, infinity would give NaN.
-    return ops.softmax(logits - 1e9 * (1 - here), axis=1) * here
+    here = ops.expand_dims(ops.cast(mask, "bool"), -1)  # (B, T, 1)
+    # Lower than any score, but not infinity: with every token masked, infinity would give NaN.
+    lowest = -6e4 if keras.backend.standardize_dtype(logits.dtype) == "float16" else -1e9
+    dispatch = ops.softmax(ops.where(here, logits, lowest), axis=1)
+    return ops.where(here, dispatch, 0.0)

@@ -1,3 +1,4 @@
+import keras
 import numpy as np
 import pytest
 from gradients import assert_gradients
@@ -78,6 +79,17 @@ def test_masked_tokens_are_in_no_slot():
     np.testing.assert_allclose(dispatch[:1, :3], shorter, rtol=1e-6)
     nothing = to_numpy(gate(TOKENS, mask=np.zeros((3, 4), bool))["dispatch"])
     assert (nothing == 0).all()
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "mixed_float16"])
+def test_masks_in_16_bits(dtype):
+    gate = SlotGate(3, slots=2, dtype=dtype)
+    mask = np.concatenate([MASK[:2], np.zeros((1, 4), bool)])
+    tensor = gate(TOKENS, mask=mask)["dispatch"]
+    assert keras.backend.standardize_dtype(tensor.dtype) == dtype.removeprefix("mixed_")
+    dispatch = to_numpy(ops.cast(tensor, "float32"))
+    assert (dispatch[~mask] == 0).all()
+    np.testing.assert_allclose(dispatch[:2].sum(axis=1), 1, rtol=0.02)
 
 
 def test_gradients():
