@@ -73,7 +73,7 @@ class SlotGate(Gate):
     def call(self, inputs, mask=None):
         kernel = self.kernel  # (D, E S), a slot each column
         if self.normalize:
-            inputs, kernel = ops.normalize(inputs, axis=-1), ops.normalize(kernel, axis=0)
+            inputs, kernel = _normalized(inputs, axis=-1), _normalized(kernel, axis=0)
             kernel = self.scale * kernel
         logits = ops.matmul(inputs, kernel) / self.temperature  # (B, T, E S)
         dispatch = _softmax_over_tokens(logits, mask)
@@ -97,6 +97,12 @@ class SlotGate(Gate):
             "temperature": self.temperature,
         }
         return {**super().get_config(), **config}
+
+
+def _normalized(vectors, axis):
+    # Not ops.normalize: its gradient at a token of zeros is NaN with JAX and PyTorch.
+    square = ops.sum(ops.square(vectors), axis=axis, keepdims=True)
+    return vectors * ops.rsqrt(ops.maximum(square, keras.config.epsilon()))
 
 
 def _softmax_over_tokens(logits, mask):
