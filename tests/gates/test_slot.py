@@ -81,7 +81,7 @@ def test_masked_tokens_are_in_no_slot():
     assert (nothing == 0).all()
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float16"])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_a_token_of_zeros_has_finite_scores_and_gradients(dtype):
     gate = SlotGate(3, slots=2, dtype=dtype)
     inputs = keras.Input((4, 5))
@@ -89,7 +89,7 @@ def test_a_token_of_zeros_has_finite_scores_and_gradients(dtype):
     model = keras.Model(inputs, ops.cast(gate(scaled)["combine"], "float32"))
     model.compile(keras.optimizers.SGD(1.0), "mse", auto_scale_loss=False)
     tokens = np.where(MASK[..., None], TOKENS, 0)
-    np.testing.assert_allclose(to_numpy(model(tokens))[0, 3], 1 / 6, rtol=1e-3)  # logits of 0
+    np.testing.assert_allclose(to_numpy(model(tokens))[0, 3], 1 / 6, rtol=1e-2)  # logits of 0
     model.train_on_batch(tokens, np.ones((3, 4, 3, 2)))
     assert all(np.isfinite(weights.astype("float32")).all() for weights in model.get_weights())
 
