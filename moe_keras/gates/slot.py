@@ -73,7 +73,7 @@ class SlotGate(Gate):
     def call(self, inputs, mask=None):
         kernel = self.kernel  # (D, E S), a slot each column
         if self.normalize:
-            inputs, kernel = ops.normalize(inputs, axis=-1), ops.normalize(kernel, axis=0)
+            inputs, kernel = _normalized(inputs, axis=-1), _normalized(kernel, axis=0)
             kernel = self.scale * kernel
         logits = ops.matmul(inputs, kernel) / self.temperature  # (B, T, E S)
         dispatch = _softmax_over_tokens(logits, mask)
@@ -99,9 +99,17 @@ class SlotGate(Gate):
         return {**super().get_config(), **config}
 
 
+def _normalized(vectors, axis):
+    # Not ops.normalize: its gradient at a token of zeros is NaN with JAX and PyTorch.
+    square = ops.sum(ops.square(vectors), axis=axis, keepdims=True)
+    return vectors * ops.rsqrt(ops.maximum(square, keras.config.epsilon()))
+
+
 def _softmax_over_tokens(logits, mask):
     if mask is None:
         return ops.softmax(logits, axis=1)
-    here = ops.expand_dims(ops.cast(mask, logits.dtype), -1)  # (B, T, 1)
-    # A large number and not infinity: with every token masked, infinity would give NaN.
-    return ops.softmax(logits - 1e9 * (1 - here), axis=1) * here
+    here = ops.expand_dims(ops.cast(mask, "bool"), -1)  # (B, T, 1)
+    # Lower than any score, but not infinity: with every token masked, infinity would give NaN.
+    lowest = -6e4 if keras.backend.standardize_dtype(logits.dtype) == "float16" else -1e9
+    dispatch = ops.softmax(ops.where(here, logits, lowest), axis=1)
+    return ops.where(here, dispatch, 0.0)

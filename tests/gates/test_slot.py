@@ -1,3 +1,4 @@
+import keras
 import numpy as np
 import pytest
 from gradients import assert_gradients
@@ -78,6 +79,30 @@ def test_masked_tokens_are_in_no_slot():
     np.testing.assert_allclose(dispatch[:1, :3], shorter, rtol=1e-6)
     nothing = to_numpy(gate(TOKENS, mask=np.zeros((3, 4), bool))["dispatch"])
     assert (nothing == 0).all()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_token_of_zeros_has_finite_scores_and_gradients(dtype):
+    gate = SlotGate(3, slots=2, dtype=dtype)
+    inputs = keras.Input((4, 5))
+    scaled = keras.layers.Dense(5, use_bias=False)(inputs)  # zeros stay zeros
+    model = keras.Model(inputs, ops.cast(gate(scaled)["combine"], "float32"))
+    model.compile(keras.optimizers.SGD(1.0), "mse", auto_scale_loss=False)
+    tokens = np.where(MASK[..., None], TOKENS, 0)
+    np.testing.assert_allclose(to_numpy(model(tokens))[0, 3], 1 / 6, rtol=1e-2)  # logits of 0
+    model.train_on_batch(tokens, np.ones((3, 4, 3, 2)))
+    assert all(np.isfinite(weights.astype("float32")).all() for weights in model.get_weights())
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "mixed_float16"])
+def test_masks_in_16_bits(dtype):
+    gate = SlotGate(3, slots=2, dtype=dtype)
+    mask = np.concatenate([MASK[:2], np.zeros((1, 4), bool)])
+    tensor = gate(TOKENS, mask=mask)["dispatch"]
+    assert keras.backend.standardize_dtype(tensor.dtype) == dtype.removeprefix("mixed_")
+    dispatch = to_numpy(ops.cast(tensor, "float32"))
+    assert (dispatch[~mask] == 0).all()
+    np.testing.assert_allclose(dispatch[:2].sum(axis=1), 1, rtol=0.02)
 
 
 def test_gradients():
