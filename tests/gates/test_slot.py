@@ -67,7 +67,7 @@ def test_scores_do_not_grow_with_the_inputs():
 def test_a_low_temperature_makes_slots_of_single_tokens():
     gate = SlotGate(3, slots=2, temperature=1e-4)
     gate.build(TOKENS.shape)
-    gate.set_weights([np.random.default_rng(1).normal(size=(5, 6)), 1.0])
+    gate.set_weights([np.random.default_rng(1).normal(size=(5, 6)), np.float32(1)])
     dispatch = to_numpy(gate(TOKENS)["dispatch"])
     np.testing.assert_allclose(dispatch.max(axis=1), 1, atol=1e-3)
 
