@@ -1,7 +1,8 @@
 # The course in two commands, `make labs` and `make test`, from a Python 3.11 or newer alone.
 
 .DEFAULT_GOAL := help
-.PHONY: help labs lab test test-fast test-backends notebooks reference constraints clean
+.PHONY: help labs lab test test-fast test-backends bench test-peers notebooks reference constraints \
+    clean
 
 # The first Python at hand that will do; name another with `make PYTHON=...`.
 PYTHON ?= $(firstword $(shell for python in python3 python3.13 python3.12 python3.11 python; do \
@@ -9,6 +10,10 @@ PYTHON ?= $(firstword $(shell for python in python3 python3.13 python3.12 python
 VENV := .venv
 RUN := $(VENV)/bin/python -m
 STAMP := $(VENV)/.installed
+# The other libraries that ours is compared with: an environment of their own, for their size.
+PEERS := .venv-bench/bin/python
+BENCH := .venv-bench/.installed
+OPTIONS ?=
 # LAB=01 (or "01 02") restricts `make labs` and `make notebooks` to these.
 LAB ?=
 LABS := $(addprefix --lab ,$(LAB))
@@ -57,6 +62,12 @@ build/backends/.installed: tools/backends.txt constraints.txt
 	build/backends/bin/python -m pip install --constraint constraints.txt --requirement tools/backends.txt
 	touch $@
 
+bench: $(BENCH)  ## cost of the ways to dispatch and of peers (about 10 minutes; OPTIONS="--help")
+	$(PEERS) -m benchmarks $(OPTIONS)
+
+test-peers: $(BENCH)  ## outputs, gradients and losses against other libraries, weights copied
+	$(PEERS) -m pytest tests/peers
+
 # With the oldest Python: what it can install, the newer ones can too.
 constraints: PYTHON := python3.11
 constraints:  ## pin today's versions of all dependencies in constraints.txt
@@ -66,7 +77,7 @@ constraints:  ## pin today's versions of all dependencies in constraints.txt
 	(echo "# Made by 'make constraints': the versions that the tests run on."; cat build/pins.txt) > constraints.txt
 
 clean:  ## remove the environment and everything that was built
-	rm -rf $(VENV) build
+	rm -rf $(VENV) .venv-bench build
 
 # A copied or moved checkout has an environment that still points to the old place.
 ifneq ($(shell cat $(STAMP) 2>/dev/null),$(CURDIR))
@@ -77,3 +88,10 @@ $(STAMP): pyproject.toml constraints.txt
 	@command -v $(PYTHON) >/dev/null || \
 	    { echo "No Python called $(PYTHON). Install Python 3.11 or newer: https://www.python.org/downloads/"; exit 1; }
 	@$(PYTHON) tools/make_venv.py $(VENV)
+
+$(BENCH): pyproject.toml constraints.txt
+	@$(PYTHON) tools/make_venv.py
+	$(PYTHON) -m venv .venv-bench
+	$(PEERS) -m pip install --disable-pip-version-check --constraint constraints.txt \
+	    --editable .[test,bench]
+	@touch $@

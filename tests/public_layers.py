@@ -53,6 +53,11 @@ def combined():
     return keras.Model(inputs, moe.Combine()(weights, [dense()(inputs), dense()(inputs)]))
 
 
+def one_row_for_each_expert():
+    inputs = keras.Input(batch_shape=TOKENS.shape)
+    return keras.Model(inputs, stack()(inputs))
+
+
 def label_guided():
     inputs, labels = keras.Input(ROWS.shape[1:]), keras.Input((), dtype="int32")
     gate = moe.LabelGuidedGate(moe.SoftmaxGate(2), label_to_expert=[[1, 0], [1, 0], [0, 1]])
@@ -83,7 +88,7 @@ MODELS = {
     "SparseMoE by capacity": lambda: of_tokens(sparse("capacity")),
     "SparseMoE dense": lambda: of_tokens(sparse("dense")),
     "SparseMoE of a stack": lambda: of_tokens(sparse("blocked", stack)),
-    "StackedMLP": lambda: of_tokens(stack()),
+    "StackedMLP": one_row_for_each_expert,
     "TopKGate": lambda: of_tokens(moe.TopKGate(3, balance_loss=0.1, z_loss=0.1)),
 }
 

@@ -11,7 +11,8 @@ class DroppedShare(keras.metrics.Mean):
         dropped = 1 - choices that were kept / all choices
 
     Call arguments:
-        kept: boolean tensor of shape (..., k), whether each choice was carried out.
+        kept: boolean tensor of shape (..., k), whether each choice was carried out: "kept" of
+            `SparseMoE.route`.
         sample_weight: tensor of shape (..., k) or (..., 1), what each choice counts.
 
     Returns:

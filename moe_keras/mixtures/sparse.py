@@ -108,7 +108,8 @@ class SparseMoE(Mixture):
     ):
         super().__init__(experts, gate, **kwargs)
         self.shared_experts = list(shared_experts)
-        self._check(gate, [*([] if self.stacked else self.experts), *self.shared_experts])
+        routed = [self.experts] if self.stacked else self.experts
+        self._check(gate, [*routed, *self.shared_experts])
         if dispatch not in DISPATCHES:
             raise ValueError(
                 f"Expected dispatch to be one of {', '.join(DISPATCHES)}. "
@@ -188,7 +189,8 @@ class SparseMoE(Mixture):
         Returns:
             The gate's dict, and `"kept"`, boolean, of the shape of `"indices"`: False for a choice
             that found no slot, which `dispatch="capacity"` alone knows. It is what
-            `metrics.DroppedShare` takes.
+            `metrics.DroppedShare` takes. The gate is asked anew: a noisy one in training chooses
+            anew, too.
         """
         answer = super().route(inputs, training)
         indices = answer["indices"]

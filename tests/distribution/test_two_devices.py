@@ -28,8 +28,7 @@ def test_two_devices_learn_as_one(mixture):
     )
     assert program.returncode == 0, program.stderr[-3000:]
     found = json.loads(program.stdout.splitlines()[-1])
-    if keras.backend.backend() == "jax":
-        assert (found["one"]["devices"], found["two"]["devices"]) == (1, 2)
+    assert (found["one"]["devices"], found["two"]["devices"]) == (1, 2)
     one, two = found["one"]["history"], found["two"]["history"]
     assert one[0]["loss"] > one[-1]["loss"]  # it learns
     for before, after in zip(one, two, strict=True):

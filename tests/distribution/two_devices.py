@@ -70,8 +70,14 @@ def train(name):
             ROWS, {"answer": TARGETS}, batch_size=BATCH, shuffle=False, verbose=0
         ).history
         history.append({key: np.array(value[0]).tolist() for key, value in logs.items()})
-    devices = {str(v.path): len(getattr(v.value, "devices", lambda: [0])()) for v in model.weights}
-    return {"history": history, "devices": max(devices.values())}
+    return {"history": history, "devices": devices_of(model)}
+
+
+def devices_of(model):
+    """On how many devices the trained model lies."""
+    if keras.backend.backend() == "tensorflow":
+        return model.distribute_strategy.num_replicas_in_sync
+    return len(model.weights[0].value.devices())
 
 
 @contextlib.contextmanager

@@ -1,6 +1,8 @@
 import keras
 import numpy as np
 import pytest
+from gradients import assert_gradients
+from keras import ops
 from layer_contract import run_layer_contract, to_numpy
 
 from moe_keras.experts import StackedMLP
@@ -101,3 +103,29 @@ def test_gate_and_experts_learn():
 def test_gates_are_checked(gate, message):
     with pytest.raises(ValueError, match=message):
         ExpertChoiceMoE([dense(), dense()], gate)(TOKENS)
+
+
+@pytest.mark.parametrize("stacked", [False, True])
+def test_gradients_are_those_of_a_dense_sum(stacked):
+    """Every expert on every token, weighed by 0 where it did not choose, has the same gradients."""
+    tokens = RNG.normal(size=(2, 6, 5))
+    experts = (
+        StackedMLP(3, hidden=4, units=2, dtype="float64")
+        if stacked
+        else [dense(2, dtype="float64") for _ in range(3)]
+    )
+    mixture = ExpertChoiceMoE(experts, ExpertChoiceGate(3, 1.5, dtype="float64"), dtype="float64")
+    mixture.build(tokens.shape)
+
+    def dense_sum(mixture):
+        choice = mixture.gate(tokens)
+        chosen = ops.one_hot(choice["token_indices"], 6, dtype="float64")  # (B, E, capacity, T)
+        weights = ops.einsum("bec,bect->bte", choice["token_weights"], chosen)
+        said = [expert(tokens) for expert in mixture.members()]
+        return sum(weights[..., e : e + 1] * answer for e, answer in enumerate(said))
+
+    np.testing.assert_allclose(
+        to_numpy(mixture(tokens)), to_numpy(dense_sum(mixture)), rtol=1e-10, atol=1e-12
+    )
+    slopes = RNG.normal(size=(2, 6, 2))
+    assert_gradients(mixture, lambda mixture: ops.sum(slopes * mixture(tokens)))

@@ -313,6 +313,17 @@ def test_the_surest_tokens_come_first():
     assert (outputs != 0).any(axis=1).tolist() == expected.tolist()
 
 
+def test_equal_tokens_come_in_order():
+    gate = GivenGate([[0, 1], [0, 1], [1, 0]], num_experts=2)  # probabilities all 0
+    mixture = SparseMoE(
+        [dense(), dense()], gate, dispatch="capacity", capacity_factor=0.5, prioritised=True
+    )
+    # min(ceil(0.5 * 3 * 2 / 2), 3) = 2 slots: expert 0 takes first choices 0 and 1, expert 1 first
+    # choice 2 and then second choice 0.
+    kept = to_numpy(mixture.route(np.ones((3, 5), "float32"))["kept"])
+    assert kept.tolist() == [[True, True], [True, False], [True, False]]
+
+
 def test_dropped_share_of_a_route():
     mixture = SparseMoE(
         [dense(), dense()], PlainTopKGate(2, k=2), dispatch="capacity", capacity_factor=0.5
@@ -348,6 +359,21 @@ def test_contract_with_shared_experts(way):
         trainable=10,
         mask=MASK,
     )
+
+
+def test_a_stack_with_a_shared_expert():
+    mixture = SparseMoE(
+        StackedMLP(3, hidden=4, units=3, activation="tanh"),
+        PlainTopKGate(3, k=2),
+        shared_experts=[dense()],
+    )
+    outputs = to_numpy(mixture(TOKENS))
+    expected = stack_one_by_one(mixture) + to_numpy(
+        mixture.shared_experts[0](TOKENS.reshape(-1, 5))
+    ).reshape(3, 4, 3)
+    np.testing.assert_allclose(outputs, expected, rtol=1e-5, atol=1e-6)
+    with pytest.raises(ValueError, match=r"'stacked_mlp.*' twice"):
+        SparseMoE(mixture.experts, PlainTopKGate(3, k=2), shared_experts=[mixture.experts])
 
 
 def test_shared_experts_are_checked():

@@ -3,9 +3,12 @@
 import keras
 import numpy as np
 import pytest
+from gradients import assert_gradients
+from keras import ops
 from layer_contract import to_numpy
 from sparse_gate import GivenGate
 
+from moe_keras.gates import TopKGate
 from moe_keras.mixtures import SparseMoE
 from moe_keras.mixtures.dispatch.capacity import num_slots
 
@@ -70,3 +73,32 @@ def test_number_of_slots(num_tokens, k, num_experts, factor, expected):
     assert num_slots(num_tokens, k, num_experts, factor) == expected
     unknown = keras.ops.convert_to_tensor(num_tokens)
     assert int(to_numpy(num_slots(unknown, k, num_experts, factor))) == expected
+
+
+@pytest.mark.parametrize("prioritised", [False, True])
+def test_gradients_with_drops_are_those_of_what_is_kept(prioritised):
+    random = np.random.default_rng(0)
+    tokens = random.normal(size=(9, 4))
+    gate = TopKGate(3, top_k=2, dtype="float64")
+    experts = [keras.layers.Dense(2, dtype="float64") for _ in range(3)]
+    mixture = SparseMoE(
+        experts,
+        gate,
+        dispatch="capacity",
+        capacity_factor=0.6,  # 4 slots for 6 choices on average
+        prioritised=prioritised,
+        dtype="float64",
+    )
+    mixture.build(tokens.shape)
+    kept = to_numpy(mixture.route(tokens)["kept"])
+    assert 0 < (~kept).sum() < kept.size
+
+    def dense_sum():
+        answer = gate(tokens)
+        weights = answer["weights"] * kept
+        shares = ops.sum(weights[..., None] * ops.one_hot(answer["indices"], 3, dtype="float64"), 1)
+        return sum(shares[:, e : e + 1] * expert(tokens) for e, expert in enumerate(experts))
+
+    np.testing.assert_allclose(to_numpy(mixture(tokens)), to_numpy(dense_sum()), rtol=1e-10)
+    slopes = random.normal(size=(9, 2))
+    assert_gradients(mixture, lambda mixture: ops.sum(slopes * mixture(tokens)))

@@ -1,0 +1,1 @@
+"""Cost of mixtures, as ratios to one dense network: `python -m benchmarks --help`."""

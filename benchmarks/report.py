@@ -1,0 +1,70 @@
+"""The rows as a table on the screen, as files, and as a plot."""
+
+import csv
+import json
+
+from matplotlib.figure import Figure
+from rich.table import Table
+
+from moe_keras.files import replacing, write_text
+from moe_keras.plots.picture import COLOURS, MARKERS
+
+COLUMNS = ("what", "T", "E", "experts", "way", "value", "low", "high")
+
+
+def table(rows, targets):
+    """A rich table of rows, then one of targets."""
+    measured = Table(*COLUMNS, title="cost as a ratio to the limit; memory in MiB")
+    for row in rows:
+        measured.add_row(*(_text(row[column]) for column in COLUMNS))
+    verdicts = Table("target", "measured", "limit", "verdict", title="targets")
+    for name, value, bound, met in targets:
+        verdicts.add_row(name, f"{value:.2f}", f"{bound:.2f}", "met" if met else "MISSED")
+    return measured, verdicts
+
+
+def write(folder, rows, targets, facts):
+    """Write the table as CSV, JSON and Markdown, and the plot, into `folder`."""
+    with (
+        replacing(folder / "benchmark.csv") as temporary,
+        open(temporary, "w", newline="", encoding="utf-8") as file,
+    ):
+        writer = csv.DictWriter(file, COLUMNS)
+        writer.writeheader()
+        writer.writerows(rows)
+    content = {"machine": facts, "rows": rows, "targets": targets}
+    write_text(folder / "benchmark.json", json.dumps(content, indent=1) + "\n")
+    lines = ["# Benchmark", "", *(f"- {name}: {fact}" for name, fact in facts.items()), ""]
+    lines += _markdown(COLUMNS, [[_text(row[c]) for c in COLUMNS] for row in rows])
+    verdicts = [[n, f"{v:.2f}", f"{b:.2f}", "met" if met else "missed"] for n, v, b, met in targets]
+    lines += ["", *_markdown(("target", "measured", "limit", "verdict"), verdicts)]
+    lines += ["", "![cost against the number of experts](cost.png)", ""]
+    write_text(folder / "benchmark.md", "\n".join(lines))
+    with replacing(folder / "cost.png") as temporary:
+        plot(rows).savefig(temporary, dpi=110, format="png")
+
+
+def plot(rows):
+    """Cost against E, both axes logarithmic, a panel for each T and kind of expert."""
+    rows = [row for row in rows if row["what"] == "cost"]
+    panels = sorted({(row["experts"], row["T"]) for row in rows})
+    figure = Figure(figsize=(5 * len(panels), 4), layout="constrained")
+    for axes, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+        here = [row for row in rows if (row["experts"], row["T"]) == panel]
+        for i, way in enumerate(dict.fromkeys(row["way"] for row in here)):
+            line = [row for row in here if row["way"] == way]
+            look = {"marker": MARKERS[i % len(MARKERS)], "color": COLOURS[i % len(COLOURS)]}
+            axes.plot([r["E"] for r in line], [r["value"] for r in line], label=way, **look)
+        axes.axhline(1, color="grey", linestyle=":")
+        axes.set(xscale="log", yscale="log", xlabel="experts E", ylabel="cost / limit")
+        axes.set_title(f"{panel[0]} experts, T = {panel[1]}")
+        axes.legend(fontsize="small")
+    return figure
+
+
+def _text(value):
+    return f"{value:.2f}" if isinstance(value, float) else "" if value is None else str(value)
+
+
+def _markdown(head, rows):
+    return [f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *rows)]
