@@ -1,9 +1,8 @@
 # The course in two commands, `make labs` and `make test`, from a Python 3.11 or newer alone.
 
 .DEFAULT_GOAL := help
-.PHONY: help labs lab test test-fast notebooks reference constraints clean
-
-.PHONY: help labs lab test test-fast bench test-peers notebooks constraints clean
+.PHONY: help labs lab test test-fast test-backends bench test-peers notebooks reference constraints \
+    clean
 
 # The first Python at hand that will do; name another with `make PYTHON=...`.
 PYTHON ?= $(firstword $(shell for python in python3 python3.13 python3.12 python3.11 python; do \
@@ -24,7 +23,7 @@ export TF_CPP_MIN_LOG_LEVEL := 3
 
 help:  ## this list
 	@echo "make TARGET, where TARGET is one of"
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
 
 labs: $(STAMP)  ## run every lab (LAB=01: that one); executed copies under build/labs, one table
 	$(RUN) moe_keras.cli labs run $(LABS)
@@ -45,6 +44,23 @@ notebooks: $(STAMP)  ## make the students' copies and the executed solutions ane
 
 reference: $(STAMP)  ## make the reference, docs/reference, anew from the docstrings
 	$(VENV)/bin/python tools/make_reference.py
+
+# What JAX and PyTorch are tested on: the layers, their losses and metrics.
+PARTS := experts gates losses metrics mixtures
+OTHERS := build/backends/bin/python -m
+test-backends: $(STAMP) build/backends/.installed  ## the layers on JAX and PyTorch (a large download)
+	rm -rf build/saved
+	PYTHONPATH=tests KERAS_BACKEND=tensorflow $(RUN) public_layers build/saved
+	for backend in jax torch; do \
+	    KERAS_BACKEND=$$backend MOE_KERAS_SAVED=$(CURDIR)/build/saved $(OTHERS) pytest \
+	        $(PARTS:%=tests/%) $(PARTS:%=moe_keras/%) tests/backends tests/distribution \
+	        tests/test_layer_contract.py || exit 1; \
+	done
+
+build/backends/.installed: tools/backends.txt constraints.txt
+	$(PYTHON) -m venv --clear build/backends
+	build/backends/bin/python -m pip install --constraint constraints.txt --requirement tools/backends.txt
+	touch $@
 
 bench: $(BENCH)  ## cost of the ways to dispatch and of peers (about 10 minutes; OPTIONS="--help")
 	$(PEERS) -m benchmarks $(OPTIONS)

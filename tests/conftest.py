@@ -4,7 +4,9 @@
 # name, and register its layers anew.
 collect_ignore = [
     "gradients.py",
+    "distribution/two_devices.py",
     "layer_contract.py",
     "peers/swiglu_experts.py",
+    "public_layers.py",
     "sparse_gate.py",
 ]

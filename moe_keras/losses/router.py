@@ -62,5 +62,6 @@ def gate_entropy(probabilities, mask=None):
 
 def entropy(probabilities):
     """Entropy of each distribution (..., E) in nats, shape (...)."""
+    probabilities = ops.convert_to_tensor(probabilities)
     logarithms = ops.log(ops.maximum(probabilities, SMALLEST))
     return -ops.sum(probabilities * logarithms, axis=-1)
