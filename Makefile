@@ -72,7 +72,7 @@ test-peers: $(BENCH)  ## outputs, gradients and losses against other libraries, 
 constraints: PYTHON := python3.11
 constraints:  ## pin today's versions of all dependencies in constraints.txt
 	$(PYTHON) -m venv --clear build/constraints
-	build/constraints/bin/python -m pip install --upgrade --upgrade-strategy eager --editable .[dev]
+	build/constraints/bin/python -m pip install --upgrade --upgrade-strategy eager --editable .[dev,bench]
 	build/constraints/bin/python -m pip freeze --all --exclude-editable --exclude pip > build/pins.txt
 	(echo "# Made by 'make constraints': the versions that the tests run on."; cat build/pins.txt) > constraints.txt
 
