@@ -128,10 +128,9 @@ def diagnose(model, x, y=None, loss=None, batch_size=256):
     'collapse'
     """
     x = checked_inputs(x)
-    if y is not None and len(np.asarray(y)) != len(x):
-        raise ValueError(
-            f"Expected a target for each of {len(x)} inputs. Received: {len(np.asarray(y))}"
-        )
+    y = None if y is None else np.asarray(y)
+    if y is not None and y.shape[:1] != (len(x),):
+        raise ValueError(f"Expected a target for each of {len(x)} inputs. Received: {y.shape[:1]}")
     findings = []
     found = routes(model, x, batch_size)
     for route in found:

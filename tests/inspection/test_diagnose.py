@@ -230,11 +230,11 @@ def test_what_is_shown():
 
 def test_inputs_are_checked():
     mixture = DenseMoE([dense(), dense()], SoftmaxGate(2))
-    with pytest.raises(ValueError, match=r"a target for each of 200 inputs. Received: 3"):
+    with pytest.raises(ValueError, match=r"a target for each of 200 inputs. Received: \(3,\)"):
         diagnose(mixture, X, [1, 2, 3])
     with pytest.raises(ValueError, match=r"shape \(200, 3\), or a loss .* of shape \(200,\)"):
         diagnose(mixture, X, Y)
-    assert diagnose(mixture, X, Y, loss="sparse_categorical_crossentropy").findings
+    assert diagnose(mixture, X, list(Y), loss="sparse_categorical_crossentropy").findings
     with pytest.raises(ValueError, match="Expected finite inputs"):
         diagnose(mixture, np.full((3, 5), np.inf))
     with pytest.raises(ValueError, match=r"one input or more, .* Received: shape \(0, 5\)"):
