@@ -91,8 +91,9 @@ def diagnose(model, x, y=None, loss=None, batch_size=256):
     Checked are, for each mixture: that all numbers are finite; that weights sum to 1 over the
     experts; that no expert has taken over, none is dead and the load is not too uneven; that the
     gate looks at its input; that no two experts have the same weights; how many choices were
-    dropped; and, by one step of training that is undone afterwards, that a gradient reaches the
-    gate and that frozen experts do not move.
+    dropped; and, by one step of training that is undone afterwards, that a gradient of the loss
+    reaches the gate, and not only one of a loss added to it, and that frozen experts do not move.
+    Of numbers that are not finite nothing else is measured.
 
     Args:
         model: a built Keras model with mixtures inside, or a mixture.
@@ -107,8 +108,9 @@ def diagnose(model, x, y=None, loss=None, batch_size=256):
         `Diagnosis`: print it, or call its `raise_if`.
 
     Raises:
-        ValueError: if the model has no mixture, inputs are empty or not finite, or there is not one
-            target for each input.
+        ValueError: if the model has no mixture, inputs are empty or not finite, there is not one
+            target for each input, or targets do not fit the mean squared error and no loss is
+            given.
 
     Example:
 
@@ -126,24 +128,28 @@ def diagnose(model, x, y=None, loss=None, batch_size=256):
     'collapse'
     """
     x = checked_inputs(x)
-    if y is not None and len(np.asarray(y)) != len(x):
-        raise ValueError(
-            f"Expected a target for each of {len(x)} inputs. Received: {len(np.asarray(y))}"
-        )
+    y = None if y is None else np.asarray(y)
+    if y is not None and y.shape[:1] != (len(x),):
+        raise ValueError(f"Expected a target for each of {len(x)} inputs. Received: {y.shape[:1]}")
     findings = []
-    for route in routes(model, x, batch_size):
-        name = route.mixture.name
-        for check in (_finite, _sums, _collapse, _dead, _constant, _twins, _overflow):
-            found = check(route)
-            if found is not None:
-                findings.append(Finding(found[0], name, *found[1:]))
-    moved = _moved_by_a_step(model, x[:batch_size], None if y is None else y[:batch_size], loss)
-    for mixture in mixtures_in(model):
-        for check in (_gate_learns, _frozen_stay):
-            found = check(mixture, moved)
-            if found is not None:
-                findings.append(Finding(found[0], mixture.name, *found[1:]))
+    found = routes(model, x, batch_size)
+    for route in found:
+        findings += _findings(route.mixture, _OF_A_ROUTE if _sound(route) else (_finite,), route)
+    if all(_finite(route)[0] == "ok" for route in found):
+        step = _Step(model, x[:batch_size], None if y is None else y[:batch_size], loss)
+        for mixture in mixtures_in(model):
+            findings += _findings(mixture, (_gate_learns, _frozen_stay), mixture, step)
     return Diagnosis(findings)
+
+
+def _findings(mixture, checks, *measured):
+    """What the checks say of one mixture. A check that does not apply says `None`."""
+    said = [check(*measured) for check in checks]
+    return [Finding(one[0], mixture.name, *one[1:]) for one in said if one is not None]
+
+
+def _sound(route):
+    return np.isfinite(route.gate["probabilities"]).all()
 
 
 def _finite(route):
@@ -243,25 +249,57 @@ def _overflow(route):
     return "ok", "overflow", text
 
 
+_OF_A_ROUTE = (_finite, _sums, _collapse, _dead, _constant, _twins, _overflow)
+
+
 class _Probe(keras.Model):
     """The model, to be trained without a change to how it was compiled itself."""
 
-    def __init__(self, model):
+    def __init__(self, model, added):
         super().__init__(name="probe")
         self.model = model
+        self.added = added
+
+    @property
+    def losses(self):
+        return super().losses if self.added else []
 
     def call(self, inputs, training=None):
         return self.model(inputs, training=training)
 
 
-def _moved_by_a_step(model, x, y, loss):
-    """Identities of the variables that one step of training moves. All are put back."""
-    probe = _Probe(model)
-    outputs = probe(x)
-    if loss is None:
-        loss = (getattr(model, "loss", None) if y is not None else None) or "mse"
-    if y is None:
-        y = keras.tree.map_structure(lambda output: np.zeros(output.shape), outputs)
+class _Step:
+    """What one step of training moves. All is put back.
+
+    Attributes:
+        by_loss: identities of the variables that move by the loss alone.
+        by_all: of those that move once the model's added losses count too.
+    """
+
+    def __init__(self, model, x, y, loss):
+        outputs = model(x, training=False)
+        if y is None:
+            y = keras.tree.map_structure(lambda output: np.zeros(output.shape), outputs)
+        elif loss is None:
+            loss = getattr(model, "loss", None)
+            if loss is None and not keras.tree.is_nested(outputs):
+                _check_targets(np.shape(y), tuple(outputs.shape))
+        self.by_loss = _moved(model, x, y, loss or "mse", added=False)
+        self.by_all = _moved(model, x, y, loss or "mse", added=True)
+
+
+def _check_targets(targets, outputs):
+    if targets not in (outputs, outputs[:-1] if outputs[-1:] == (1,) else outputs):
+        raise ValueError(
+            f"Expected targets of the outputs' shape {outputs}, or a loss that takes others, such "
+            f"as loss='sparse_categorical_crossentropy'. Received: targets of shape {targets}"
+        )
+
+
+def _moved(model, x, y, loss, added):
+    """Identities of the variables that one step of training moves."""
+    probe = _Probe(model, added)
+    probe(x)
     # Gradients as such would need one way a backend; a step of plain descent shows them all.
     probe.compile(optimizer=keras.optimizers.SGD(1.0), loss=loss, jit_compile=False)
     held = [(variable, keras.ops.convert_to_numpy(variable)) for variable in model.variables]
@@ -277,25 +315,30 @@ def _moved_by_a_step(model, x, y, loss):
             variable.assign(before)
 
 
-def _gate_learns(mixture, moved):
-    weights = mixture.gate.trainable_variables
+def _gate_learns(mixture, step):
+    name = mixture.gate.name
+    weights = {id(weight) for weight in mixture.gate.trainable_variables}
     if not weights:
-        return "ok", "gradient", f"the gate '{mixture.gate.name}' has nothing to learn"
-    if not any(id(weight) in moved for weight in weights):
-        advice = "is its choice hard, its weight always 1 (softmax after top-1), its loss cut off?"
-        text = f"no gradient reaches the gate '{mixture.gate.name}': {advice}"
-        return "error", "gradient", text
-    return "ok", "gradient", f"a gradient reaches the gate '{mixture.gate.name}'"
+        return "ok", "gradient", f"the gate '{name}' has nothing to learn"
+    if weights & step.by_loss:
+        return "ok", "gradient", f"a gradient reaches the gate '{name}'"
+    advice = "is its choice hard, its weight always 1 (softmax after top-1), its loss cut off?"
+    if weights & step.by_all:
+        text = f"the gate '{name}' learns from an added loss alone, not from the model's: {advice}"
+        return "warning", "gradient", text
+    return "error", "gradient", f"no gradient reaches the gate '{name}': {advice}"
 
 
-def _frozen_stay(mixture, moved):
+def _frozen_stay(mixture, step):
     experts = [] if mixture.stacked else mixture.experts
     frozen = [e for e in experts if isinstance(e, FrozenExpert) or not e.trainable]
     if not frozen:
         return None
     for expert in frozen:
         if any(
-            id(variable) in moved for variable in expert.variables if "seed" not in variable.path
+            id(variable) in step.by_all
+            for variable in expert.variables
+            if "seed" not in variable.path
         ):
             advice = "wrap it in a FrozenExpert, which also calls it with training=False"
             text = f"the frozen expert '{expert.name}' moves in training: {advice}"

@@ -163,6 +163,7 @@ def the_one(found, name):
         return found[0]
     if name not in names:
         raise ValueError(
-            f"Expected mixture to be one of {', '.join(names)}. Received: mixture={name!r}"
+            f"Expected mixture to be one of {', '.join(dict.fromkeys(names))}. "
+            f"Received: mixture={name!r}"
         )
     return found[names.index(name)]

@@ -115,6 +115,44 @@ def test_numbers_that_are_not_finite():
     assert ill(mixture)["finite"] == "error"
 
 
+@pytest.mark.parametrize(
+    "mixture",
+    [
+        DenseMoE([dense(), dense()], SoftmaxGate(2)),
+        SparseMoE([dense(), dense()], TopKGate(2, top_k=1)),
+    ],
+    ids=["dense", "sparse"],
+)
+def test_a_gate_of_nan_is_told_and_nothing_is_made_of_it(mixture):
+    mixture(X)
+    mixture.gate.set_weights([np.full_like(w, np.nan) for w in mixture.gate.get_weights()])
+    assert {f.check: f.severity for f in diagnose(mixture, X).findings} == {"finite": "error"}
+
+
+def test_a_frozen_expert_of_nan_does_not_count_as_moving():
+    expert = dense()
+    mixture = DenseMoE([FrozenExpert(expert), dense()], SoftmaxGate(2))
+    mixture(X)
+    expert.set_weights([np.full_like(w, np.nan) for w in expert.get_weights()])
+    assert ill(mixture) == {"finite": "error"}
+
+
+class Balanced(PlainTopKGate):
+    """Softmax after top-1, so the weight is always 1; only an added loss moves the gate."""
+
+    def call(self, inputs, training=None):
+        tensors = super().call(inputs)
+        if training:
+            self.add_loss(ops.sum(ops.square(ops.mean(tensors["probabilities"], axis=0))))
+        return {**tensors, "weights": ops.softmax(tensors["weights"])}
+
+
+def test_an_added_loss_does_not_hide_a_gate_without_gradient():
+    mixture = SparseMoE([dense(), dense()], Balanced(2, k=1))
+    assert ill(mixture) == {"gradient": "warning"}
+    assert "from an added loss alone" in str(diagnose(mixture, X))
+
+
 def test_a_gate_without_gradient():
     tree = HierarchicalMoE([dense(), dense()], HierarchicalGate((2,), hard=True))
     assert ill(tree) == {"gradient": "error"}
@@ -192,8 +230,11 @@ def test_what_is_shown():
 
 def test_inputs_are_checked():
     mixture = DenseMoE([dense(), dense()], SoftmaxGate(2))
-    with pytest.raises(ValueError, match=r"a target for each of 200 inputs. Received: 3"):
+    with pytest.raises(ValueError, match=r"a target for each of 200 inputs. Received: \(3,\)"):
         diagnose(mixture, X, [1, 2, 3])
+    with pytest.raises(ValueError, match=r"shape \(200, 3\), or a loss .* of shape \(200,\)"):
+        diagnose(mixture, X, Y)
+    assert diagnose(mixture, X, list(Y), loss="sparse_categorical_crossentropy").findings
     with pytest.raises(ValueError, match="Expected finite inputs"):
         diagnose(mixture, np.full((3, 5), np.inf))
     with pytest.raises(ValueError, match=r"one input or more, .* Received: shape \(0, 5\)"):
