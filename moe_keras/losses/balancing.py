@@ -112,9 +112,8 @@ def load_loss(logits, noisy_logits, noise_scale, top_k, mask=None):
 
 def _chance(logits, noisy_logits, noise_scale, top_k):
     """Probability of each expert to be among the first `top_k`, were its noise drawn anew."""
-    logits, noisy_logits, noise_scale = (
-        ops.convert_to_tensor(x) for x in (logits, noisy_logits, noise_scale)
-    )
+    logits = ops.convert_to_tensor(logits)
+    noisy_logits, noise_scale = (ops.cast(x, logits.dtype) for x in (noisy_logits, noise_scale))
     if top_k == logits.shape[-1]:
         return ops.ones_like(logits)
     best = ops.top_k(noisy_logits, top_k + 1)[0]  # (..., k + 1)
