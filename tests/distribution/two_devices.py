@@ -49,9 +49,11 @@ def make_model(name):
     if name == "DenseMoE":
         mixture = moe.DenseMoE(experts, dense)
     else:
-        mixture = moe.SparseMoE(experts, sparse, dispatch=name)
+        # Capacity enough for every choice: each replica counts its own slots, half a batch's.
+        mixture = moe.SparseMoE(experts, sparse, dispatch=name, capacity_factor=EXPERTS / 2)
     inputs = keras.Input((5,))
-    # The mixture's gate, called a second time, adds nothing to the losses: as a layer it would.
+    # The gate is called a second time, for its routing: its loss then counts twice, on one device
+    # as on two.
     answer = mixture(inputs)
     routing = mixture.gate(inputs)
     outputs = {"answer": answer, "probabilities": routing["probabilities"]}
