@@ -50,6 +50,10 @@ def blocked(tokens, indices, weights, experts, training):
 
 
 def _most_blocks(num_choices, num_experts):
-    # A whole number stays one: a compiler needs it.
-    least = min if isinstance(num_choices, int) else ops.minimum
-    return num_choices // BLOCK + least(num_experts, num_choices)
+    if isinstance(num_choices, int):
+        last = min(num_experts, num_choices)  # a whole number stays one: a compiler needs it
+    elif ops.is_tensor(num_choices):
+        last = ops.minimum(num_experts, num_choices)
+    else:
+        last = num_experts  # JAX works out shapes for a batch of any size
+    return num_choices // BLOCK + last

@@ -102,6 +102,8 @@ def num_slots(num_tokens, k, num_experts, factor):
     share = factor * k / num_experts
     if isinstance(num_tokens, int):
         return min(math.ceil(share * num_tokens), num_tokens)
+    if not ops.is_tensor(num_tokens):
+        return num_tokens  # JAX works out shapes for a batch of any size: the most there can be
     # As precise as Python, so that a batch of unknown size gets the same slots as a known one.
     wanted = ops.ceil(share * ops.cast(num_tokens, "float64"))
     return ops.cast(ops.minimum(wanted, ops.cast(num_tokens, "float64")), "int32")

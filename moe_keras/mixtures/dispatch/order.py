@@ -49,8 +49,5 @@ def order_by_expert(indices, num_experts, fill=False):
     choices = ops.cast(ops.argsort(experts), "int32")  # stable in every backend of Keras
     places = ops.arange(ops.shape(experts)[0], dtype="int32")
     rows = ops.scatter(ops.expand_dims(choices, -1), places, ops.shape(experts))[:num_choices]
-    every = ops.arange(num_experts, dtype="int32")
-    sorted_experts = ops.take(experts, choices)
-    starts = ops.cast(ops.searchsorted(sorted_experts, every, side="left"), "int32")
-    ends = ops.cast(ops.searchsorted(sorted_experts, every, side="right"), "int32")
-    return Order(choices, rows, starts, ends - starts)
+    counts = ops.segment_sum(ops.ones_like(experts), experts, num_experts)
+    return Order(choices, rows, ops.cumsum(counts) - counts, counts)
