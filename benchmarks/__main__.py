@@ -58,7 +58,7 @@ def collect(options, console):
                 add("cost", num_tokens, num_experts, *row)
     console.print("images ...")
     few = [num_experts for num_experts in options.experts if num_experts <= 16]
-    for num_experts, *values in images.measure(few, options.batch, 3 * options.rounds):
+    for num_experts, *values in images.measure(few, options.batch, options.rounds):
         add("images", options.batch, num_experts, "VGG block", "grouped", *values)
     console.print("memory ...")
     for dispatch in ("grouped", "dense"):

@@ -45,20 +45,25 @@ def write(folder, rows, targets, facts):
 
 
 def plot(rows):
-    """Cost against E, both axes logarithmic, a panel for each T and kind of expert."""
+    """Cost against E, both axes logarithmic: a row of panels for each kind of expert, by T."""
     rows = [row for row in rows if row["what"] == "cost"]
-    panels = sorted({(row["experts"], row["T"]) for row in rows})
-    figure = Figure(figsize=(5 * len(panels), 4), layout="constrained")
-    for axes, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
-        here = [row for row in rows if (row["experts"], row["T"]) == panel]
-        for i, way in enumerate(dict.fromkeys(row["way"] for row in here)):
-            line = [row for row in here if row["way"] == way]
-            look = {"marker": MARKERS[i % len(MARKERS)], "color": COLOURS[i % len(COLOURS)]}
-            axes.plot([r["E"] for r in line], [r["value"] for r in line], label=way, **look)
-        axes.axhline(1, color="grey", linestyle=":")
-        axes.set(xscale="log", yscale="log", xlabel="experts E", ylabel="cost / limit")
-        axes.set_title(f"{panel[0]} experts, T = {panel[1]}")
-        axes.legend(fontsize="small")
+    kinds, sizes = (sorted({row[column] for row in rows}) for column in ("experts", "T"))
+    experts = sorted({row["E"] for row in rows})
+    figure = Figure(figsize=(4 * len(sizes) + 2.5, 3.4 * len(kinds)), layout="constrained")
+    grid = figure.subplots(len(kinds), len(sizes), squeeze=False, sharey="row")
+    for kind, line_of_axes in zip(kinds, grid, strict=True):
+        for num_tokens, axes in zip(sizes, line_of_axes, strict=True):
+            here = [row for row in rows if (row["experts"], row["T"]) == (kind, num_tokens)]
+            for i, way in enumerate(dict.fromkeys(row["way"] for row in here)):
+                line = [row for row in here if row["way"] == way]
+                look = {"marker": MARKERS[i % len(MARKERS)], "color": COLOURS[i % len(COLOURS)]}
+                axes.plot([r["E"] for r in line], [r["value"] for r in line], label=way, **look)
+            axes.axhline(1, color="grey", linestyle=":")
+            axes.set(xscale="log", yscale="log", xlabel="experts E", ylabel="cost / limit")
+            axes.set_xticks(experts, map(str, experts))
+            axes.minorticks_off()
+            axes.set_title(f"{kind} experts, T = {num_tokens}")
+        line_of_axes[-1].legend(loc="center left", bbox_to_anchor=(1.02, 0.5), fontsize="small")
     return figure
 
 
