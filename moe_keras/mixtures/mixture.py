@@ -42,6 +42,27 @@ class Mixture(MoELayer):
                     f"each time. Received: '{expert.name}' twice"
                 )
 
+    def gate_shapes(self, input_shape, needed, such_as=""):
+        """Shapes of the tensors that this mixture needs of its gate, by name.
+
+        Args:
+            input_shape: of what the gate sees.
+            needed: their names.
+            such_as: a gate that gives them, for the message.
+
+        Raises:
+            ValueError: if the gate does not give a dict with all of them.
+        """
+        answer = output_shape(self.gate, input_shape)
+        given = sorted(answer) if isinstance(answer, dict) else "no dict"
+        if given == "no dict" or not set(needed) <= set(given):
+            example = f", such as {such_as}" if such_as else ""
+            raise ValueError(
+                f"Expected a gate that gives a dict with {', '.join(needed)}{example}. "
+                f"Received: '{self.gate.name}', which gives {given}"
+            )
+        return {name: tuple(answer[name]) for name in needed}
+
     def route(self, inputs, training=None):
         """What the gate says of the inputs.
 

@@ -5,7 +5,6 @@ from keras import ops
 
 from moe_keras.mixtures.combine import check_shapes
 from moe_keras.mixtures.mixture import Mixture
-from moe_keras.nested import output_shape
 
 
 @keras.saving.register_keras_serializable(package="moe_keras")
@@ -58,15 +57,8 @@ class SoftMoE(Mixture):
     """
 
     def build(self, input_shape):
-        answer = output_shape(self.gate, input_shape)
         needed = ("dispatch", "combine")
-        given = sorted(answer) if isinstance(answer, dict) else "no dict"
-        if given == "no dict" or not set(needed) <= set(given):
-            raise ValueError(
-                f"Expected a gate that gives a dict with {' and '.join(needed)}, such as SlotGate. "
-                f"Received: '{self.gate.name}', which gives {given}"
-            )
-        shapes = {name: tuple(answer[name]) for name in needed}
+        shapes = self.gate_shapes(input_shape, needed, such_as="SlotGate")
         dispatch = shapes["dispatch"]
         if (
             len(input_shape) != 3

@@ -9,7 +9,7 @@ from moe_keras.arguments import positive_number
 from moe_keras.mixtures import dispatch as ways
 from moe_keras.mixtures.combine import check_shapes
 from moe_keras.mixtures.mixture import Mixture
-from moe_keras.nested import output_shape, serialize
+from moe_keras.nested import serialize
 
 DISPATCHES = ("auto", "grouped", "blocked", "capacity", "dense")
 
@@ -130,16 +130,8 @@ class SparseMoE(Mixture):
         self.prioritised = bool(prioritised)
 
     def build(self, input_shape):
-        answer = output_shape(self.gate, input_shape)
-        needed = ("indices", "weights", "probabilities")
-        given = sorted(answer) if isinstance(answer, dict) else "no dict"
-        if given == "no dict" or not set(needed) <= set(given):
-            raise ValueError(
-                f"Expected a gate that gives a dict with {', '.join(needed)}. "
-                f"Received: '{self.gate.name}', which gives {given}"
-            )
-        routed, k = answer["indices"][:-1], answer["indices"][-1]
-        shapes = {name: tuple(answer[name]) for name in needed}
+        shapes = self.gate_shapes(input_shape, ("indices", "weights", "probabilities"))
+        routed, k = shapes["indices"][:-1], shapes["indices"][-1]
         if (
             shapes["weights"] != shapes["indices"]
             or shapes["probabilities"][:-1] != routed

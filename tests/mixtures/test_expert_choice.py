@@ -96,7 +96,7 @@ def test_gate_and_experts_learn():
 @pytest.mark.parametrize(
     ("gate", "message"),
     [
-        (SoftmaxGate(2, name="plain"), r"token_indices and .* 'plain', which gives \['logits'"),
+        (SoftmaxGate(2, name="plain"), r"token_indices, .* 'plain', which gives \['logits'"),
         (ExpertChoiceGate(3, name="three"), r"each of 2 experts.* Received: choices of 'three'"),
     ],
 )

@@ -142,7 +142,10 @@ class Answers(keras.layers.Layer):
 @pytest.mark.parametrize(
     ("gate", "message"),
     [
-        (SoftmaxGate(2, name="plain"), r"dispatch and combine, .* 'plain', which gives \['logits'"),
+        (
+            SoftmaxGate(2, name="plain"),
+            r"dispatch, combine, .* 'plain', which gives \['logits'",
+        ),
         (dense(2, name="tensor"), "'tensor', which gives no dict"),
         (SlotGate(3, name="slots"), r"each of 2 experts.* Received: weights of 'slots' .* 3 exper"),
         (
