@@ -1,4 +1,4 @@
-"""The least that is a sparse gate, for tests of what stands behind one."""
+"""Gates for tests of what stands behind one: the least that is a sparse gate, and odd ones."""
 
 import keras
 import numpy as np
@@ -57,3 +57,14 @@ class GivenGate(keras.layers.Layer):
             "indices": ops.convert_to_tensor(self.indices),
             "weights": ops.convert_to_tensor(self.given),
         }
+
+
+class Answers(keras.layers.Layer):
+    """A gate that gives zeros of the shapes that it was told."""
+
+    def __init__(self, **shapes):
+        super().__init__(name="odd")
+        self.shapes = shapes
+
+    def call(self, inputs):
+        return {name: ops.zeros(shape) for name, shape in self.shapes.items()}

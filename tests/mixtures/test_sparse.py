@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from keras import ops
 from layer_contract import run_layer_contract, to_numpy
-from sparse_gate import GivenGate, PlainTopKGate
+from sparse_gate import Answers, GivenGate, PlainTopKGate
 
 from moe_keras.experts import Expert, FrozenExpert, StackedMLP
 from moe_keras.gates import SoftmaxGate
@@ -149,7 +149,7 @@ class Counted(keras.layers.Layer):
 def test_what_an_expert_sees(way, grows_with_k, num_experts):
     """Grouped experts see the T k choices between them, whatever E is; in one call each.
 
-    (One without tokens is shown a row of zeros, for want of an empty batch that is safe.)"""
+    (One without tokens is shown some token, for want of an empty batch that is safe.)"""
     tokens = RNG.normal(size=(32, 5)).astype("float32")
     for k in (1, 3):
         experts = [Counted() for _ in range(num_experts)]
@@ -209,17 +209,6 @@ def test_a_sparse_mixture_as_an_expert(tmp_path):
 
 def two(units=3, other_units=3):
     return [dense(units, name="first"), dense(other_units, name="second")]
-
-
-class Answers(keras.layers.Layer):
-    """A gate that gives zeros of the shapes that it was told."""
-
-    def __init__(self, **shapes):
-        super().__init__(name="odd")
-        self.shapes = shapes
-
-    def call(self, inputs):
-        return {name: ops.zeros(shape) for name, shape in self.shapes.items()}
 
 
 @pytest.mark.parametrize(
