@@ -11,7 +11,7 @@ from rich.table import Table
 # What a command needs is imported when it runs: Keras and Jupyter take seconds, --help must not.
 
 app = typer.Typer(
-    help="Mixture of Experts in Keras: the datasets and the labs of the course.",
+    help="Mixture of Experts in Keras: the datasets, networks and labs of the course.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -21,6 +21,7 @@ labs_app = typer.Typer(help="List, run, check and generate the labs.", no_args_i
 app.add_typer(data_app, name="data")
 app.add_typer(labs_app, name="labs")
 
+VIEWS = ("one view", "two views")
 Notebooks = Annotated[
     Path | None,
     typer.Option(help="The folder 'notebooks' of a checkout. Default: of the one around you."),
@@ -98,6 +99,55 @@ def verify(target: Annotated[str, typer.Argument(help="A dataset's name, or an .
     from moe_keras import data
 
     typer.echo(data.verify(target).note)
+
+
+@app.command()
+def pretrain(
+    network: Annotated[
+        str, typer.Argument(help="base, a group of classes such as natural, or group-gate.")
+    ],
+    dataset: Annotated[str, typer.Option(help="cifar10, mnist or fashion_mnist.")] = "cifar10",
+    output: Annotated[
+        Path, typer.Option(help="Where weights, card and checkpoint go, in a folder DATASET.")
+    ] = Path("build/pretrained"),
+    widths: Annotated[str, typer.Option(help="Filters of each block.")] = "64,256,256",
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Default: base 14, an expert 36, the gate 8.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of weights, order, shifts and mirroring.")] = 0,
+    precision: Annotated[
+        str, typer.Option(help="float32, or mixed_bfloat16 where the processor knows it.")
+    ] = "float32",
+):
+    """Train a network of the labs; if interrupted, run it again: it goes on."""
+    from moe_keras.training import pretrain
+
+    card = pretrain(
+        network,
+        dataset,
+        output,
+        _numbers("--widths", widths),
+        epochs,
+        seed,
+        precision,
+        verbose=1 if sys.stdout.isatty() else 2,
+    )
+    table = Table("Images", "Number", "One view", "Two views", title=f"{network} of {dataset}")
+    for part, accuracy in card["accuracy"].items():
+        views = [f"{accuracy[views]:.2%}" if views in accuracy else "" for views in VIEWS]
+        table.add_row(part, str(card["split"][part]), *views)
+    Console().print(table)
+
+
+def _numbers(option, text):
+    """The whole numbers, at least one, in a text such as "64,256"."""
+    try:
+        return tuple(int(number) for number in text.split(","))
+    except ValueError:
+        raise typer.BadParameter(
+            f"Expected whole numbers with commas between them. Received: {text!r}",
+            param_hint=option,
+        ) from None
 
 
 @labs_app.command("list")

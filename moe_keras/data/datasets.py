@@ -57,6 +57,11 @@ class Dataset:
         return self.source == "stand-in"
 
     @property
+    def key(self):
+        """Under which name what was learnt from it is kept: never mixed up with the stand-in's."""
+        return f"{self.name}-stand-in" if self.is_stand_in else self.name
+
+    @property
     def label(self):
         """What figures and tables give as their data."""
         return f"stand-in for {self.title} (generated images)" if self.is_stand_in else self.title

@@ -3,8 +3,10 @@
 import keras
 from keras import layers
 
+from moe_keras.experts.batch_norm import FusedBatchNormalization
 
-def vgg(num_classes, widths=(32, 64, 128), input_shape=(32, 32, 3), name=None):
+
+def vgg(num_classes, widths=(32, 64, 128), input_shape=(32, 32, 3), name=None, dtype=None):
     """Build a classifier of images from blocks of convolution, normalisation and pooling.
 
     A first layer of 2x2 convolutions with ReLU finds colours and edges. Each block after it is
@@ -23,14 +25,15 @@ def vgg(num_classes, widths=(32, 64, 128), input_shape=(32, 32, 3), name=None):
         widths: number of filters of each block.
         input_shape: (height, width, channels); each block halves height and width.
         name: name of the model.
+        dtype: dtype or dtype policy of its layers, such as "mixed_bfloat16"; pixel values are
+            scaled and probabilities taken in float32 in any case.
 
     Returns:
         keras.Model from images to probabilities (B, C). Pixel values are scaled inside.
 
     Raises:
         ValueError: if num_classes is below 2, widths is empty or holds a number below 1, or the
-        image is
-            too small for so many blocks.
+            image is too small for so many blocks.
 
     Example:
 
@@ -54,16 +57,17 @@ def vgg(num_classes, widths=(32, 64, 128), input_shape=(32, 32, 3), name=None):
             f"of which halves them. Received: input_shape={input_shape}"
         )
     images = keras.Input(input_shape)
-    x = layers.Rescaling(1 / 63.75, offset=-2.0)(images)  # to [-2, 2]: about unit variance
-    x = layers.Conv2D(24, 2, activation="relu")(x)
+    # To [-2, 2]: about unit variance.
+    x = layers.Rescaling(1 / 63.75, offset=-2.0, dtype="float32")(images)
+    x = layers.Conv2D(24, 2, activation="relu", dtype=dtype)(x)
     for width in widths:
-        x = layers.Conv2D(width, 3, padding="same", use_bias=False)(x)
-        x = layers.MaxPooling2D()(x)
-        x = layers.BatchNormalization(momentum=0.9)(x)
-        x = layers.ReLU()(x)
-        x = layers.Conv2D(width, 3, padding="same", use_bias=False)(x)
-        x = layers.BatchNormalization(momentum=0.9)(x)
-        x = layers.ReLU()(x)
-    x = layers.GlobalMaxPooling2D()(x)
+        x = layers.Conv2D(width, 3, padding="same", use_bias=False, dtype=dtype)(x)
+        x = layers.MaxPooling2D(dtype=dtype)(x)
+        x = FusedBatchNormalization(momentum=0.6, dtype=dtype)(x)
+        x = layers.ReLU(dtype=dtype)(x)
+        x = layers.Conv2D(width, 3, padding="same", use_bias=False, dtype=dtype)(x)
+        x = FusedBatchNormalization(momentum=0.6, dtype=dtype)(x)
+        x = layers.ReLU(dtype=dtype)(x)
+    x = layers.GlobalMaxPooling2D(dtype=dtype)(x)
     probabilities = layers.Dense(num_classes, activation="softmax", dtype="float32")(x)
     return keras.Model(images, probabilities, name=name)

@@ -1,5 +1,9 @@
 """Look inside a mixture, and compare it honestly with another model."""
 
+from moe_keras.inspection.calibration import (
+    expected_calibration_error,
+    negative_log_likelihood,
+)
 from moe_keras.inspection.diagnose import Diagnosis, Finding, UnhealthyMixture, diagnose
 from moe_keras.inspection.explain import Explanation, explain
 from moe_keras.inspection.paired_interval import PairedInterval, paired_interval
@@ -13,7 +17,9 @@ __all__ = [
     "RoutingTable",
     "UnhealthyMixture",
     "diagnose",
+    "expected_calibration_error",
     "explain",
+    "negative_log_likelihood",
     "paired_interval",
     "routing_table",
 ]

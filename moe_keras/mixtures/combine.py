@@ -116,7 +116,7 @@ class Combine(MoELayer):
     >>> from moe_keras.mixtures import Combine
     >>> said = [keras.Input((10,)), keras.Input((10,))]
     >>> gate = PerClassGate(num_classes=10, num_experts=2)
-    >>> weights = gate(ops.concatenate(said))["probabilities"]
+    >>> weights = gate(ops.concatenate(said, axis=-1))["probabilities"]
     >>> model = keras.Model(said, Combine()(weights, said))
     >>> model.output_shape
     (None, 10)

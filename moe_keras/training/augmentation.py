@@ -11,9 +11,13 @@ from moe_keras.arguments import pixel_images
 class AugmentedImages(keras.utils.PyDataset):
     """Shuffled batches in which images are mirrored and shifted at random.
 
-    Each image is mirrored left to right with probability 1/2; each batch is shifted by up to
-    `shift` pixels up or down and left or right, the border being filled by reflection. So a
-    network never sees quite the same photograph twice.
+    Each image is shifted by up to `shift` pixels up or down and left or right, the border being
+    filled by reflection. Half of the images are mirrored left to right, and in the next epoch the
+    other half, so that every image is seen both ways. So a network never sees quite the same
+    photograph twice.
+
+    Order, shifts and mirroring follow from the seed and the number of the epoch: training that goes
+    on after an interruption sees what it would have seen.
 
     Args:
         images: array (N, height, width, channels) of pixel values 0 to 255; they come out as they
@@ -23,6 +27,7 @@ class AugmentedImages(keras.utils.PyDataset):
         shift: largest shift in pixels, 0 for none.
         mirror: whether to mirror (not for digits: a mirrored 2 is no 2).
         seed: seed of the order, the shifts and the mirroring.
+        epoch: number of the first epoch, for training that goes on.
 
     Raises:
         ValueError: if images are not of rank 4 with pixel values 0 to 255, labels are not as many
@@ -41,7 +46,7 @@ class AugmentedImages(keras.utils.PyDataset):
     ((4, 8, 8, 3), (4,))
     """
 
-    def __init__(self, images, labels, batch_size=128, shift=2, mirror=True, seed=0):
+    def __init__(self, images, labels, batch_size=128, shift=2, mirror=True, seed=0, epoch=0):
         super().__init__()
         images, labels = pixel_images(images), np.asarray(labels)
         if len(labels) != len(images):
@@ -62,23 +67,34 @@ class AugmentedImages(keras.utils.PyDataset):
         self.batch_size = batch_size
         self.shift = shift
         self.mirror = mirror
+        self.seed = seed
+        self.epoch = epoch
         border = ((0, 0), (shift, shift), (shift, shift), (0, 0))
-        self._padded = np.pad(images, border, mode="reflect") if shift else images
-        self._random = np.random.default_rng(seed)
-        self._order = self._random.permutation(len(images))
+        padded = np.pad(images, border, mode="reflect") if shift else images
+        # All windows of each image: (N, down, right, channels, height, width), without a copy.
+        self._windows = np.lib.stride_tricks.sliding_window_view(
+            padded, images.shape[1:3], axis=(1, 2)
+        )
+        self._mirrored_first = np.random.default_rng(seed).random(len(images)) < 0.5
+        self._draw()
+
+    def _draw(self):
+        random = np.random.default_rng([self.seed, self.epoch])
+        self._order = random.permutation(len(self.images))
+        self._shifts = random.integers(0, 2 * self.shift + 1, size=(len(self.images), 2))
 
     def __len__(self):
         return math.ceil(len(self.images) / self.batch_size)
 
     def __getitem__(self, index):
         chosen = self._order[index * self.batch_size : (index + 1) * self.batch_size]
-        height, width = self.images.shape[1:3]
-        down, right = self._random.integers(0, 2 * self.shift + 1, size=2)
-        batch = self._padded[chosen, down : down + height, right : right + width]
+        down, right = self._shifts[chosen].T
+        batch = np.moveaxis(self._windows[chosen, down, right], 1, -1).copy()
         if self.mirror:
-            mirrored = self._random.random(len(chosen)) < 0.5
+            mirrored = self._mirrored_first[chosen] ^ (self.epoch % 2 == 1)
             batch[mirrored] = batch[mirrored, :, ::-1]
         return batch, self.labels[chosen]
 
     def on_epoch_end(self):
-        self._order = self._random.permutation(len(self.images))
+        self.epoch += 1
+        self._draw()

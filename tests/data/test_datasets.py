@@ -20,6 +20,7 @@ def parts(dataset):
 def test_a_local_file(folder, arrays):
     dataset = data.load("cifar10", data_dir=folder, validation=40)
     assert (dataset.name, dataset.source, dataset.label) == ("cifar10", "local file", "CIFAR-10")
+    assert dataset.key == "cifar10"
     assert not dataset.is_stand_in
     assert dataset.num_classes == 10
     assert dataset.class_names[3] == "cat"
@@ -161,6 +162,7 @@ def test_the_stand_in_is_announced_every_time(spec, capsys):
     assert dataset.is_stand_in
     assert dataset.source == "stand-in"
     assert dataset.label == "stand-in for CIFAR-10 (generated images)"
+    assert dataset.key == "cifar10-stand-in"
     assert "stand-in" in str(dataset)
     assert capsys.readouterr().err.count("Generating the stand-in for CIFAR-10") == 1
 

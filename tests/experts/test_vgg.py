@@ -35,3 +35,19 @@ def test_takes_grey_images_of_digits():
 def test_bad_input(arguments, message):
     with pytest.raises(ValueError, match=message):
         vgg(**arguments)
+
+
+def test_computes_in_the_policy_that_is_asked_for():
+    model = vgg(3, widths=(4,), dtype="mixed_bfloat16", name="quick")
+    assert model.name == "quick"
+    rescaling, *between, dense = model.layers[1:]
+    assert {layer.compute_dtype for layer in between} == {"bfloat16"}
+    # Pixel values need more than 8 bits, probabilities that sum to 1 too.
+    assert (rescaling.compute_dtype, dense.compute_dtype) == ("float32", "float32")
+    assert {weight.dtype for weight in model.weights} == {"float32"}
+    images = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3)).astype("uint8")
+    said = keras.ops.convert_to_numpy(model(images))
+    same = vgg(3, widths=(4,))
+    same.set_weights(model.get_weights())
+    np.testing.assert_allclose(said.sum(axis=-1), 1, atol=1e-6)
+    np.testing.assert_allclose(said, keras.ops.convert_to_numpy(same(images)), atol=0.05)

@@ -46,7 +46,10 @@ def test_a_shift_is_a_window_of_the_reflected_image():
     padded = np.pad(image, ((0, 0), (2, 2), (2, 2), (0, 0)), mode="reflect")
     windows = {padded[0, i : i + 5, j : j + 5, 0].tobytes() for i in range(5) for j in range(5)}
     batches = AugmentedImages(image, [0], batch_size=1, shift=2, mirror=False, seed=3)
-    seen = {batches[0][0][0, :, :, 0].tobytes() for _ in range(60)}
+    seen = set()
+    for _ in range(60):
+        seen.add(batches[0][0][0, :, :, 0].tobytes())
+        batches.on_epoch_end()
     assert seen <= windows
     assert len(seen) > 15
 
@@ -62,6 +65,33 @@ def test_epochs_differ_and_seeds_repeat():
     assert first != second
     assert orders(1) == (first, second)
     assert orders(2)[0] != first
+
+
+def test_every_image_is_seen_both_ways():
+    batches = AugmentedImages(numbered_images(50), np.arange(50), batch_size=50, shift=0)
+    seen = []
+    for _ in range(2):
+        images, labels = batches[0]
+        seen.append((images[np.argsort(labels)][:, 0, 0, 0] == 200).tolist())
+        batches.on_epoch_end()
+    assert seen[0] == [not left for left in seen[1]]
+
+
+def test_images_of_a_batch_are_shifted_differently():
+    batches = AugmentedImages(numbered_images(100), np.arange(100), batch_size=100, mirror=False)
+    bright = (batches[0][0][:, 0, :, 0] == 200).argmax(axis=1)
+    assert set(bright) == {0, 1, 2}  # the column itself, or the reflected one
+
+
+def test_a_later_epoch_can_be_asked_for():
+    def at(epoch, steps):
+        batches = AugmentedImages(numbered_images(9), np.arange(9), batch_size=9, epoch=epoch)
+        for _ in range(steps):
+            batches.on_epoch_end()
+        return batches[0]
+
+    for expected, found in zip(at(0, 3), at(3, 0), strict=True):
+        np.testing.assert_array_equal(found, expected)
 
 
 def test_the_original_images_are_not_changed():
