@@ -11,7 +11,7 @@ from rich.table import Table
 # What a command needs is imported when it runs: Keras and Jupyter take seconds, --help must not.
 
 app = typer.Typer(
-    help="Mixture of Experts in Keras: the datasets, networks and labs of the course.",
+    help="Mixture of Experts in Keras: the labs, their datasets and networks, and training.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -30,6 +30,8 @@ Numbers = Annotated[
     list[str] | None, typer.Option("--lab", help="Number of a lab; may be repeated. Default: all.")
 ]
 
+RECORDING = ("rows", "save_every", "batch_every", "parquet", "tensorboard")
+
 
 def main(arguments=None):
     """Run the command line; an error is one message and exit status 1, unless ``--debug``."""
@@ -39,7 +41,7 @@ def main(arguments=None):
     except Exception as error:
         if "--debug" in arguments:
             raise
-        expected = isinstance(error, (ValueError, OSError, RuntimeError))
+        expected = isinstance(error, (ValueError, OSError, RuntimeError, ArithmeticError))
         kind = "" if expected else f"{type(error).__name__}, which 'moe-keras --debug' explains: "
         Console(stderr=True).print(
             f"Error: {kind}{error}", markup=False, highlight=False, soft_wrap=True
@@ -206,6 +208,104 @@ def generate_labs(
     labs = find_labs(notebooks)
     readme.update(labs[0].notebooks.parent / "README.md", labs)
     store(find_labs(notebooks, lab or ()), Console(), force)
+
+
+@app.command()
+def train(
+    kind: Annotated[str, typer.Argument(help="basic, guided, sparse or soft.")],
+    dataset: Annotated[
+        str | None, typer.Option(help="mnist (the default), fashion_mnist or cifar10.")
+    ] = None,
+    experts: Annotated[int | None, typer.Option(help="How many. Default: 5.")] = None,
+    expert: Annotated[str | None, typer.Option(help="mlp or cnn (the default).")] = None,
+    backbone: Annotated[
+        str | None, typer.Option(help="A network of keras.applications, such as MobileNetV2.")
+    ] = None,
+    backbone_weights: Annotated[
+        str | None, typer.Option(help="imagenet (the default; frozen) or random (trained).")
+    ] = None,
+    assign: Annotated[
+        str | None, typer.Option(help='Labels of each expert, "0,1|2,3". Default: an even split.')
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(help="Default: 10.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Default: 128.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Default: 0.003.")] = None,
+    patience: Annotated[
+        int | None, typer.Option(help="Epochs to wait for a better one; 0: all. Default: 5.")
+    ] = None,
+    clip: Annotated[
+        float | None, typer.Option(help="Largest gradient norm; 0: any. Default: 1.")
+    ] = None,
+    guidance: Annotated[
+        float | None, typer.Option(help="Weight of the guidance. Default: 0.5.")
+    ] = None,
+    guidance_anneal: Annotated[
+        int | None, typer.Option(help="Epochs in which it falls to 0; 0: it stays (the default).")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Default: 0.")] = None,
+    subset: Annotated[
+        float | None, typer.Option(help="Fraction of the data, above 0 and at most 1.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="New folder of the run. Default: one under runs/.")
+    ] = None,
+    resume: Annotated[
+        Path | None, typer.Option(help="Go on with the run in this folder, as it was set up.")
+    ] = None,
+    rows: Annotated[int, typer.Option(help="Rows of an activation table.")] = 5000,
+    save_every: Annotated[int, typer.Option(help="Keep a model every so many epochs.")] = 0,
+    batch_every: Annotated[int, typer.Option(help="Figures every so many batches.")] = 0,
+    parquet: Annotated[bool, typer.Option("--parquet", help="Activations as .parquet.")] = False,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Metrics for TensorBoard too.")
+    ] = False,
+):
+    """Train a mixture; models, tables, figures and a report are left in a run folder."""
+    chosen = {
+        name: value
+        for name, value in locals().items()
+        if name not in ("output", "resume", *RECORDING) and value is not None
+    }
+    from moe_keras import runs
+    from moe_keras.runs.progress import TrainingProgress
+
+    recording = dict(
+        zip(RECORDING, (rows, save_every, batch_every, parquet, tensorboard), strict=True)
+    )
+    console = Console()
+    progress = TrainingProgress(console)
+    try:
+        if resume is None:
+            folder = runs.train(runs.Settings(**chosen), output, [progress], **recording)
+        else:
+            folder = runs.resume(resume, [progress], expected=chosen)
+    finally:
+        progress.close()
+    for name, value in folder.results().items():
+        typer.echo(f"{name}: {value}")
+    typer.echo(f"Report: {folder.report_file}")
+
+
+@app.command()
+def report(run: Annotated[Path, typer.Argument(help="A run folder.")]):
+    """Make a run's report.html anew."""
+    from moe_keras import runs
+
+    typer.echo(runs.write_report(run))
+
+
+@app.command()
+def compare(
+    run: Annotated[list[Path], typer.Argument(help="Two run folders or more.")],
+    figure: Annotated[Path, typer.Option(help="Where the figure goes.")] = Path("compare.png"),
+):
+    """Compare runs on the test set: a table, and a figure of the differences."""
+    from moe_keras import runs
+
+    comparison = runs.compare_runs(run)
+    typer.echo(comparison.table)
+    comparison.figure.save(figure)
+    typer.echo(f"Figure: {figure}")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ ORDER = (
     {"__init__"},
     {"plots", "training"},
     {"inspection"},
-    {"checks"},
+    {"checks", "runs"},
     {"labs", "spark"},
     {"cli"},
 )

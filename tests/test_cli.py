@@ -3,6 +3,7 @@ import json
 from types import SimpleNamespace
 
 import pytest
+from tiny_dataset import tiny_dataset
 
 import moe_keras
 from moe_keras import cli, data, training
@@ -22,7 +23,7 @@ def test_version(capsys):
 
 @pytest.mark.parametrize(
     "command",
-    [[], ["data"], ["data", "fetch"], ["pretrain"], ["labs"], ["labs", "run"]],
+    [[], ["data"], ["data", "fetch"], ["pretrain"], ["train"], ["labs"], ["labs", "run"]],
 )
 def test_help_says_what_there_is(capsys, command):
     assert run(*command, "--help") == 0
@@ -196,3 +197,70 @@ def test_labs_generate_stops_at_a_failing_lab(capsys, notebooks):
     assert "Lab 03 stopped in cell 2 of 2" in capsys.readouterr().err
     assert (notebooks / "03_waiting.ipynb").exists()
     assert not (notebooks / "solutions" / "03_waiting.ipynb").exists()
+
+
+TINY = ("--expert", "mlp", "--experts", "2", "--epochs", "1", "--batch-size", "20")
+
+
+def test_train_report_and_compare(capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr(data, "load", tiny_dataset)
+    monkeypatch.chdir(tmp_path)
+    assert run("train", "basic", *TINY, "--output", "a") == 0
+    shown = capsys.readouterr().out
+    assert "test_accuracy: " in shown
+    assert "val_accuracy" in shown
+    assert "load " in shown
+    assert run("train", "guided", *TINY, "--output", "b", "--assign", "0,2,4,6,8|1,3,5,7,9") == 0
+    assert run("train", "guided", "--output", "b") == 1
+    assert "--resume" in capsys.readouterr().err
+    assert run("train", "guided", "--resume", "b") == 0
+    assert run("train", "basic", "--resume", "b") == 1
+    assert "kind='guided'. Received: kind='basic'" in capsys.readouterr().err
+    (tmp_path / "b" / "report.html").unlink()
+    assert run("report", "b") == 0
+    assert (tmp_path / "b" / "report.html").exists()
+    assert run("compare", "a", "b") == 0
+    assert "2. b" in capsys.readouterr().out
+    assert (tmp_path / "compare.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_train_hands_its_options_on(monkeypatch, tmp_path):
+    from moe_keras import runs
+
+    given = {}
+
+    def train(settings, output, callbacks, **recording):
+        given.update(vars(settings), output=output, **recording)
+        return runs.RunFolder(tmp_path)
+
+    monkeypatch.setattr(runs, "train", train)
+    wanted = {
+        "kind": "guided",
+        "dataset": "cifar10",
+        "experts": 3,
+        "expert": "mlp",
+        "backbone": "MobileNetV2",
+        "backbone_weights": "random",
+        "assign": "0|1|2",
+        "epochs": 4,
+        "batch_size": 5,
+        "learning_rate": 0.25,
+        "patience": 6,
+        "clip": 0.5,
+        "guidance": 0.75,
+        "guidance_anneal": 7,
+        "seed": 8,
+        "subset": 0.125,
+        "output": tmp_path,
+        "rows": 9,
+        "save_every": 10,
+        "batch_every": 11,
+    }
+    options = [
+        text
+        for name, value in wanted.items()
+        if name != "kind"
+        for text in (f"--{name.replace('_', '-')}", str(value))
+    ]
+    assert run("train", "guided", *options, "--parquet", "--tensorboard") == 0
+    assert given == {**wanted, "parquet": True, "tensorboard": True}

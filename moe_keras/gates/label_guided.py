@@ -28,7 +28,8 @@ class LabelGuidedGate(Gate):
         gate: the `Gate` to teach; any that gives `"logits"` of shape (B, ..., E).
         label_to_expert: C rows of E numbers of 0 or more: how each label's weight should be shared
             among the experts. Each row is divided by its sum.
-        guidance: coefficient of the loss, 0 or more.
+        guidance: coefficient of the loss, 0 or more. Once built, the gate holds it as the weight
+            `strength`, which a callback may assign to anneal it.
 
     Call arguments:
         inputs: what the gate takes.
@@ -73,6 +74,14 @@ class LabelGuidedGate(Gate):
         self.guidance = number_from_0("guidance", guidance)
 
     def build(self, inputs_shape, labels_shape=None):
+        # A weight, for a number would be a constant of the compiled training step.
+        self.strength = self.add_weight(
+            shape=(),
+            initializer=keras.initializers.Constant(self.guidance),
+            dtype="float32",
+            trainable=False,
+            name="strength",
+        )
         shapes = output_shape(self.gate, inputs_shape)
         if not isinstance(shapes, dict) or "logits" not in shapes:
             raise ValueError(
@@ -97,7 +106,7 @@ class LabelGuidedGate(Gate):
             wanted = np.array(self.label_to_expert)
             wanted = wanted / wanted.sum(axis=1, keepdims=True)  # (C, E)
             loss = guidance_loss(labels, tensors["logits"], wanted, inputs_mask)
-            self.add_loss(self.guidance * loss)
+            self.add_loss(self.strength * loss)
         return tensors
 
     def compute_output_shape(self, inputs_shape, labels_shape=None):

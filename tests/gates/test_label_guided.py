@@ -19,8 +19,22 @@ def test_contract_with_labels():
         (ROWS, LABELS),
         expected_output=lambda layer: layer.gate(ROWS),
         trainable=2,
-        non_trainable=0,
+        non_trainable=1,
     )
+
+
+def test_guidance_can_be_annealed_while_a_compiled_step_is_used():
+    gate = LabelGuidedGate(SoftmaxGate(2), MATRIX, guidance=2.0)
+    inputs, labels = keras.Input(ROWS.shape[1:]), keras.Input((), dtype="int32")
+    model = keras.Model([inputs, labels], gate(inputs, labels)["probabilities"])
+    model.compile("sgd", loss=None)
+    model.optimizer.learning_rate = 0.0
+    losses = []
+    for strength in (2.0, 1.0, 0.0):
+        gate.strength.assign(strength)
+        losses.append(float(model.train_on_batch([ROWS, LABELS])))
+    np.testing.assert_allclose(losses, [losses[0], losses[0] / 2, 0], rtol=1e-5)
+    assert losses[0] > 0
 
 
 def test_contract_without_labels():

@@ -1,0 +1,96 @@
+"""Which labels belong to which expert."""
+
+import numpy as np
+
+
+def even_assignment(num_classes, num_experts):
+    """Split the labels evenly, in their order.
+
+    Args:
+        num_classes: C, labels 0 to C - 1.
+        num_experts: E, at most C.
+
+    Returns:
+        Tuple of E tuples of labels.
+
+    Raises:
+        ValueError: if there are more experts than labels, or no expert.
+
+    Example:
+
+    >>> even_assignment(10, 5)
+    ((0, 1), (2, 3), (4, 5), (6, 7), (8, 9))
+    """
+    if not 1 <= num_experts <= num_classes:
+        raise ValueError(
+            "Expected at least one label for each expert. "
+            f"Received: {num_experts} experts and {num_classes} labels"
+        )
+    parts = np.array_split(np.arange(num_classes), num_experts)
+    return tuple(tuple(part.tolist()) for part in parts)
+
+
+def parse_assignment(text, num_classes, num_experts):
+    """Read an assignment such as "0,1|2,3|4,5|6,7|8,9": a group of labels for each expert.
+
+    Args:
+        text: groups between `|`, labels between commas.
+        num_classes: C; each label from 0 to C - 1 comes once.
+        num_experts: E, the number of groups.
+
+    Returns:
+        Tuple of E tuples of labels.
+
+    Raises:
+        ValueError: if the text cannot be read, the groups are not E, or a label is missing, comes
+            twice or is out of range.
+
+    Example:
+
+    >>> parse_assignment("0,2|1", num_classes=3, num_experts=2)
+    ((0, 2), (1,))
+    """
+    try:
+        groups = tuple(tuple(int(label) for label in group.split(",")) for group in text.split("|"))
+    except ValueError:
+        raise ValueError(
+            'Expected labels between commas and experts between bars, as in "0,1|2,3". '
+            f"Received: {text!r}"
+        ) from None
+    if len(groups) != num_experts:
+        raise ValueError(
+            f"Expected a group of labels for each of {num_experts} experts. "
+            f"Received: {len(groups)} groups in {text!r}"
+        )
+    labels = [label for group in groups for label in group]
+    faults = {
+        "missing": sorted(set(range(num_classes)) - set(labels)),
+        "twice": sorted({label for label in labels if labels.count(label) > 1}),
+        "out of range": sorted(set(labels) - set(range(num_classes))),
+    }
+    if any(faults.values()):
+        told = "; ".join(f"{what}: {found}" for what, found in faults.items() if found)
+        raise ValueError(
+            f"Expected each label from 0 to {num_classes - 1} once. Received: {text!r} ({told})"
+        )
+    return groups
+
+
+def assignment_matrix(groups):
+    """An assignment as a matrix of 0 and 1, a row for each label: what `LabelGuidedGate` takes.
+
+    Args:
+        groups: labels for each expert; together 0 to C - 1.
+
+    Returns:
+        Array (C, E).
+
+    Example:
+
+    >>> assignment_matrix([(0, 2), (1,)]).tolist()
+    [[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]]
+    """
+    matrix = np.zeros((sum(map(len, groups)), len(groups)))
+    for expert, labels in enumerate(groups):
+        matrix[list(labels), expert] = 1
+    return matrix

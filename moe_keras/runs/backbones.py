@@ -1,0 +1,80 @@
+"""Models of keras.applications as the shared first part of a mixture."""
+
+import sys
+
+import keras
+from keras import layers
+
+from moe_keras.experts import FrozenExpert
+
+# How each family wants its pixels; the families that are not here scale them inside.
+SCALING = {
+    **dict.fromkeys(("vgg16", "vgg19", "resnet"), "caffe"),
+    "densenet": "torch",
+    **dict.fromkeys(
+        ("resnet_v2", "inception_v3", "inception_resnet_v2", "mobilenet", "mobilenet_v2"), "tf"
+    ),
+    **dict.fromkeys(("nasnet", "xception"), "tf"),
+}
+SMALLEST = {"inception_v3": 75, "inception_resnet_v2": 75, "xception": 71}
+
+
+@keras.saving.register_keras_serializable(package="moe_keras")
+class ImageNetPixels(layers.Layer):
+    """Pixel values 0 to 255 as a network of keras.applications was trained on them.
+
+    Args:
+        mode: "caffe", "torch", "tf", or None for networks that scale by themselves.
+    """
+
+    def __init__(self, mode=None, **kwargs):
+        super().__init__(**kwargs)
+        self.mode = mode
+
+    def call(self, inputs):
+        if self.mode is None:
+            return inputs
+        return keras.applications.imagenet_utils.preprocess_input(
+            inputs, data_format="channels_last", mode=self.mode
+        )
+
+    def get_config(self):
+        return {**super().get_config(), "mode": self.mode}
+
+
+def backbone(images, name, weights):
+    """The features that a network of keras.applications finds.
+
+    Args:
+        images: symbolic tensor (B, height, width, 1 or 3), pixel values 0 to 255.
+        name: of the network, such as "MobileNetV2".
+        weights: "imagenet" or "random".
+
+    Returns:
+        Symbolic tensor (B, h, w, D).
+
+    Raises:
+        ValueError: if there is no such network.
+        ConnectionError: if its weights cannot be downloaded.
+    """
+    known = sorted(n for n in dir(keras.applications) if n[0].isupper())
+    if name not in known:
+        raise ValueError(f"Expected backbone to be one of {', '.join(known)}. Received: {name!r}")
+    build = getattr(keras.applications, name)
+    family = sys.modules[build.__module__].__name__.rpartition(".")[2]
+    size = max(SMALLEST.get(family, 32), *images.shape[1:3])
+    x = images if images.shape[-1] == 3 else layers.Concatenate()([images] * 3)
+    if (size, size) != tuple(images.shape[1:3]):
+        x = layers.Resizing(size, size)(x)
+    x = ImageNetPixels(SCALING.get(family))(x)
+    shape = (size, size, 3)
+    if weights == "random":
+        return build(include_top=False, weights=None, input_shape=shape)(x)
+    try:
+        network = build(include_top=False, weights="imagenet", input_shape=shape)
+    except Exception as error:  # Keras raises a bare Exception
+        raise ConnectionError(
+            f"Expected to download the ImageNet weights of {name}; without them, "
+            f"--backbone-weights random trains it from scratch. Received: {error}"
+        ) from error
+    return FrozenExpert(network)(x)

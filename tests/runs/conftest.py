@@ -1,0 +1,27 @@
+import pytest
+import tensorflow as tf
+from tiny_dataset import tiny_dataset
+
+from moe_keras import data
+from moe_keras.runs import recorder, train
+
+
+@pytest.fixture(autouse=True)
+def tiny(monkeypatch):
+    """Small images in place of the datasets, and no tracing, which takes longer than they do."""
+    monkeypatch.setattr(data, "load", tiny_dataset)
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
+@pytest.fixture
+def no_figures(monkeypatch):
+    """Figures are most of the time of so short a run."""
+    import sys
+
+    monkeypatch.setattr(recorder, "save_figure", lambda picture, path: None)
+    monkeypatch.setattr(recorder, "epoch_figures", lambda *arguments: {})
+    monkeypatch.setattr(recorder, "curve_figures", lambda *arguments: {})
+    monkeypatch.setattr(recorder, "write_report", lambda path: None)
+    monkeypatch.setattr(sys.modules[train.__module__], "write_report", lambda path: None)
