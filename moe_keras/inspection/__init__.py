@@ -2,6 +2,7 @@
 
 from moe_keras.inspection.diagnose import Diagnosis, Finding, UnhealthyMixture, diagnose
 from moe_keras.inspection.explain import Explanation, explain
+from moe_keras.inspection.mean_interval import MeanInterval, mean_interval
 from moe_keras.inspection.paired_interval import PairedInterval, paired_interval
 from moe_keras.inspection.routing_table import RoutingTable, routing_table
 
@@ -9,11 +10,13 @@ __all__ = [
     "Diagnosis",
     "Explanation",
     "Finding",
+    "MeanInterval",
     "PairedInterval",
     "RoutingTable",
     "UnhealthyMixture",
     "diagnose",
     "explain",
+    "mean_interval",
     "paired_interval",
     "routing_table",
 ]
