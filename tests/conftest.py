@@ -6,6 +6,7 @@ collect_ignore = [
     "gradients.py",
     "distribution/two_devices.py",
     "layer_contract.py",
+    "mutations.py",
     "peers/swiglu_experts.py",
     "public_layers.py",
     "sparse_gate.py",

@@ -6,6 +6,7 @@ from moe_keras.inspection.calibration import (
 )
 from moe_keras.inspection.diagnose import Diagnosis, Finding, UnhealthyMixture, diagnose
 from moe_keras.inspection.explain import Explanation, explain
+from moe_keras.inspection.mean_interval import MeanInterval, mean_interval
 from moe_keras.inspection.paired_interval import PairedInterval, paired_interval
 from moe_keras.inspection.routing_table import RoutingTable, routing_table
 
@@ -13,12 +14,14 @@ __all__ = [
     "Diagnosis",
     "Explanation",
     "Finding",
+    "MeanInterval",
     "PairedInterval",
     "RoutingTable",
     "UnhealthyMixture",
     "diagnose",
     "expected_calibration_error",
     "explain",
+    "mean_interval",
     "negative_log_likelihood",
     "paired_interval",
     "routing_table",

@@ -3,8 +3,10 @@
 from moe_keras.training.augmentation import AugmentedImages
 from moe_keras.training.frozen_outputs import FrozenOutputs, assemble
 from moe_keras.training.lookahead import Lookahead
+from moe_keras.training.one_cycle import one_cycle
 from moe_keras.training.pretrain import pretrain
 from moe_keras.training.recipe import start_vgg, train_vgg
+from moe_keras.training.router_log import RouterLog, shares
 from moe_keras.training.scaled_sgd import ScaledSGD
 from moe_keras.training.triangle import Triangle
 from moe_keras.training.whitening import whitening_filters
@@ -13,10 +15,13 @@ __all__ = [
     "AugmentedImages",
     "FrozenOutputs",
     "Lookahead",
+    "RouterLog",
     "ScaledSGD",
     "Triangle",
     "assemble",
+    "one_cycle",
     "pretrain",
+    "shares",
     "start_vgg",
     "train_vgg",
     "whitening_filters",

@@ -140,6 +140,27 @@ def test_bad_input(draw, message):
         draw()
 
 
+def test_lines_draw_each_series_and_tell_its_ends():
+    picture = plots.lines(
+        {"load": ([0, 10], [0.5, 0.75])},
+        "Load",
+        source=SOURCE,
+        x_label="step",
+        y_label="share",
+        reference=0.5,
+    )
+    drawn, reference = picture.figure.axes[0].lines
+    assert drawn.get_xydata().tolist() == [[0, 0.5], [10, 0.75]]
+    assert reference.get_ydata() == [0.5, 0.5]
+    assert "load from 0.5 to 0.75" in picture.alt
+    assert_says_source(picture)
+
+
+def test_lines_refuse_series_that_do_not_fit():
+    with pytest.raises(ValueError, match="as many x as y"):
+        plots.lines({"a": ([1], [1, 2])}, "T", source=SOURCE, x_label="x", y_label="y")
+
+
 def test_decision_has_a_panel_for_each_step():
     picture = plots.decision(
         [1.0, 0.0],
