@@ -1,19 +1,6 @@
 """Look inside a mixture, and compare it honestly with another model."""
 
-from moe_keras.inspection.diagnose import Diagnosis, Finding, UnhealthyMixture, diagnose
-from moe_keras.inspection.explain import Explanation, explain
+from moe_keras.inspection.mean_interval import MeanInterval, mean_interval
 from moe_keras.inspection.paired_interval import PairedInterval, paired_interval
-from moe_keras.inspection.routing_table import RoutingTable, routing_table
 
-__all__ = [
-    "Diagnosis",
-    "Explanation",
-    "Finding",
-    "PairedInterval",
-    "RoutingTable",
-    "UnhealthyMixture",
-    "diagnose",
-    "explain",
-    "paired_interval",
-    "routing_table",
-]
+__all__ = ["MeanInterval", "PairedInterval", "mean_interval", "paired_interval"]

@@ -5,8 +5,7 @@ which `save` writes to a file. The keyword `source` is required, so that no figu
 data is a stand-in: pass `dataset.label`.
 """
 
-from moe_keras.plots.charts import intervals, label_balance, training_curves
-from moe_keras.plots.decisions import decision
+from moe_keras.plots.charts import intervals, label_balance, lines, training_curves
 from moe_keras.plots.heatmaps import confusion_matrix, heatmap
 from moe_keras.plots.images import image_grid, routing
 from moe_keras.plots.picture import Picture
@@ -14,11 +13,11 @@ from moe_keras.plots.picture import Picture
 __all__ = [
     "Picture",
     "confusion_matrix",
-    "decision",
     "heatmap",
     "image_grid",
     "intervals",
     "label_balance",
+    "lines",
     "routing",
     "training_curves",
 ]

@@ -82,6 +82,52 @@ def training_curves(histories, title, *, source, metric="accuracy"):
     return Picture(figure, title, alt)
 
 
+def lines(series, title, *, source, x_label, y_label, reference=None):
+    """Lines over any x: loads over steps, seconds over numbers of experts.
+
+    Args:
+        series: mapping of a name to (x, y), two arrays of one length.
+        title: title of the figure.
+        source: what data it rests on: `dataset.label`.
+        x_label: what x is, with its unit.
+        y_label: what y is, with its unit.
+        reference: a value of y to compare with, drawn as a dashed line.
+
+    Returns:
+        Picture. Each line has a marker and a line style of its own besides its colour.
+
+    Raises:
+        ValueError: if an x and its y differ in length or are empty.
+    """
+    figure, axes = new_figure(title, source, (7, 3.2))
+    ends = []
+    for index, (name, (x, y)) in enumerate(series.items()):
+        if len(x) != len(y) or len(x) == 0:
+            raise ValueError(
+                f"Expected as many x as y, at least one, for {name!r}. "
+                f"Received: {len(x)} and {len(y)}"
+            )
+        axes.plot(
+            x,
+            y,
+            ("-", "--", ":", "-.")[index % 4],
+            color=COLOURS[index % len(COLOURS)],
+            marker=MARKERS[index % len(MARKERS)],
+            markevery=max(1, len(x) // 8),
+            markersize=4,
+            label=name,
+        )
+        ends.append(f"{name} from {y[0]:.3g} to {y[-1]:.3g}")
+    if reference is not None:
+        axes.axhline(reference, linestyle="--", linewidth=1, color="#555555")
+    axes.set(xlabel=x_label, ylabel=y_label)
+    axes.set_ylim(bottom=0)
+    axes.grid(alpha=0.3)
+    figure.legend(loc="outside right upper", fontsize=8)
+    alt = f"Line chart, {title}. {y_label} over {x_label}: {'; '.join(ends)}. Data: {source}."
+    return Picture(figure, title, alt)
+
+
 def intervals(values, title, *, source, label, reference=None):
     """Dots with intervals, one line each: accuracies, or differences against zero.
 

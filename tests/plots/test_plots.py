@@ -140,20 +140,22 @@ def test_bad_input(draw, message):
         draw()
 
 
-def test_decision_has_a_panel_for_each_step():
-    picture = plots.decision(
-        [1.0, 0.0],
-        [0.75, 0.25],
-        [0.75, 0.0],
-        ["natural", "artificial"],
-        "One",
-        source="s",
-        dropped=[1],
+def test_lines_draw_each_series_and_tell_its_ends():
+    picture = plots.lines(
+        {"load": ([0, 10], [0.5, 0.75])},
+        "Load",
+        source=SOURCE,
+        x_label="step",
+        y_label="share",
+        reference=0.5,
     )
-    widths = [[bar.get_width() for bar in ax.patches] for ax in picture.figure.axes]
-    assert widths == [[1.0, 0.0], [0.75, 0.25], [0.75, 0.0]]
-    assert picture.alt == "Bars, One. Weights: natural 0.75. Dropped: artificial. Data: s."
-    without = plots.decision(None, [1.0], [1.0], ["only"], "One", source="s")
-    assert len(without.figure.axes) == 2
-    with pytest.raises(ValueError, match=r"a weight for each of 1 experts. Received: shape \(2,\)"):
-        plots.decision(None, [1.0], [1.0, 0.0], ["only"], "One", source="s")
+    drawn, reference = picture.figure.axes[0].lines
+    assert drawn.get_xydata().tolist() == [[0, 0.5], [10, 0.75]]
+    assert reference.get_ydata() == [0.5, 0.5]
+    assert "load from 0.5 to 0.75" in picture.alt
+    assert_says_source(picture)
+
+
+def test_lines_refuse_series_that_do_not_fit():
+    with pytest.raises(ValueError, match="as many x as y"):
+        plots.lines({"a": ([1], [1, 2])}, "T", source=SOURCE, x_label="x", y_label="y")
