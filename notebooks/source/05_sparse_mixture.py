@@ -1,0 +1,685 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+#   moe_keras:
+#     minutes: 5
+#     outcomes: route each image to k of E experts and run only those; watch routing collapse, and
+#       cure it in three ways; say what capacity drops and what sparse computing saves
+# ---
+
+# %% [markdown]
+# # Lab 05: the sparse mixture
+#
+# Large language models hold hundreds of experts and ask a handful of them for each word. The
+# network grows, its cost does not. In this lab you build such a mixture for digits: 8 experts, 2 of
+# them for each image. It is easy to write one that only looks sparse: run all, multiply by zero.
+# Yours will really run two. And it is easy to train one in which a few experts do everything. You
+# will watch that happen, and cure it.
+#
+# **After this lab you can**
+#
+# - write top-k routing, sparse computing and a load-balancing loss;
+# - show that a mixture is sparse, by counting and by the clock;
+# - recognise a collapsed router, and name three cures;
+# - say what an expert's capacity is, and what is lost where it ends.
+#
+# **Time:** 5 minutes of computing on two CPU cores; two hours with the exercises.
+#
+# **Builds on:** lab 04 (the softmax gate and the mixture's sum).
+#
+# **How it works.** There are five exercises, worth 12 marks. Each is a function with a `TODO`; the
+# cell below it checks your answer by calling it. Stuck? Run, say, `lab05.route.hint()` in a new
+# cell, up to three times. If an answer is missing or wrong, the lab goes on with a reference
+# answer, so you can always run on.
+
+# %%
+import os
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+from keras import layers, ops
+
+from moe_keras import losses, plots
+from moe_keras.checks import lab05
+from moe_keras.data import load
+from moe_keras.gates import BiasBalancedGate, Gate, NoisyTopKGate, SoftmaxGate, TopKGate
+from moe_keras.inspection import mean_interval
+from moe_keras.mixtures import DenseMoE, SparseMoE
+from moe_keras.training import AugmentedImages, RouterLog, one_cycle, shares
+
+DATASET = "mnist"  # or "fashion_mnist"
+# Automatic tests set this to see the same steps on fewer images.
+QUICK = os.environ.get("MOE_KERAS_LAB") == "quick"
+SEEDS = (0,) if QUICK else (0, 1, 2)
+CURVES = Path("../../build/curves") if Path("../source").is_dir() else Path("../build/curves")
+CURVES.mkdir(parents=True, exist_ok=True)
+NUM_EXPERTS, TOP_K, HIDDEN = 8, 2, 128
+
+
+def build_experts(num_experts):
+    """Experts with two hidden layers each, from 784 pixels to 10 logits."""
+    return [
+        keras.Sequential(
+            [
+                layers.Dense(HIDDEN, activation="relu"),
+                layers.Dense(HIDDEN, activation="relu"),
+                layers.Dense(10),
+            ]
+        )
+        for _ in range(num_experts)
+    ]
+
+
+keras.utils.set_random_seed(0)
+tf.get_logger().setLevel("ERROR")  # its hints on speed are not for this lab
+
+# %% tags=["nbval-ignore-output"]
+digits = load(DATASET, subset=0.2 if QUICK else None)
+print(digits)
+
+# %% [markdown]
+# As always, choices are made on the validation images, and the test images wait for the end.
+#
+# ## 1 Routing
+#
+# The gate gives a logit for each expert. The softmax makes probabilities of them, and the k experts
+# with the largest ones are asked. Their weights are their probabilities, divided by their sum:
+#
+# $$p = \text{softmax}(a), \qquad i_1, \dots, i_k = \text{the } k \text{ largest of } p, \qquad
+# w_j = \frac{p_{i_j}}{\sum_l p_{i_l}}.$$
+#
+# For $k = 1$ we do not divide: the weight is $p_{i_1}$ itself. You will see why below.
+#
+# **Exercise 1 (3 marks).** Write `route` with `keras.ops`. It returns the indices (B, k), the best
+# expert first, and the weights (B, k).
+
+
+# %% nbgrader={"grade": false, "grade_id": "route", "locked": false, "schema_version": 3, "solution": true, "task": false}
+def route(logits, k):
+    """Indices (B, k) of the k best experts, best first, and their weights (B, k); logits (B, E)."""
+    ### BEGIN SOLUTION
+    best, indices = ops.top_k(ops.softmax(logits), k)
+    if k > 1:
+        best = best / ops.sum(best, axis=-1, keepdims=True)
+    return indices, best
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade": true, "grade_id": "check-route", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
+route = lab05.route.check(route)
+### BEGIN HIDDEN TESTS
+lab05.route.require()
+### END HIDDEN TESTS
+
+# %% [markdown]
+# **Softmax before or after the choice?** Some papers choose k logits first and take the softmax of
+# these alone. For $k > 1$ that is the same, since the common denominator cancels. For $k = 1$ it is
+# not: the softmax of a single number is always 1 (Keras warns of it below, and rightly). What does
+# that do to the gate?
+
+# %%
+logits = tf.Variable([[0.5, 2.0, 1.0], [1.0, 0.0, 0.5]])
+said = np.array([[1.0, 2.0, 4.0], [3.0, 1.0, 5.0]], "float32")  # one number from each expert
+
+
+def route_after(logits, k):
+    """Softmax after the choice."""
+    best, indices = ops.top_k(logits, k)
+    return indices, ops.softmax(best)
+
+
+for k in (2, 1):
+    same = np.allclose(route(logits, k)[1], route_after(logits, k)[1], atol=1e-6)
+    print(f"k = {k}: both give the same weights: {same}")
+    for name, way in {"before": route, "after": route_after}.items():
+        with tf.GradientTape() as tape:
+            indices, weights = way(logits, k)
+            answer = ops.sum(weights * ops.take_along_axis(said, indices, axis=-1))
+        learns = np.abs(tape.gradient(answer, logits)).max() > 1e-6
+        print(f"k = {k}, softmax {name} the choice: the gate learns: {learns}")
+
+# %% [markdown]
+# ## 2 Really run k experts
+#
+# **Exercise 2 (3 marks).** Write `run_chosen` with NumPy. For each expert, find the images that
+# chose it, run it on those and *no others*, and add its answers, times their weights, to the right
+# images. An expert that nobody chose must not run at all. The experts are functions from images (n,
+# D) to answers (n, D).
+
+
+# %% nbgrader={"grade": false, "grade_id": "run_chosen", "locked": false, "schema_version": 3, "solution": true, "task": false}
+def run_chosen(images, indices, weights, experts):
+    """Each image's weighted sum of its chosen experts' answers: images (B, D), the others (B, k)."""
+    ### BEGIN SOLUTION
+    answers = np.zeros_like(images)
+    for e, expert in enumerate(experts):
+        rows, choices = np.nonzero(indices == e)
+        if len(rows):
+            answers[rows] += weights[rows, choices][:, None] * expert(images[rows])
+    return answers
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade": true, "grade_id": "check-run_chosen", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
+run_chosen = lab05.run_chosen.check(run_chosen)
+### BEGIN HIDDEN TESTS
+lab05.run_chosen.require()
+### END HIDDEN TESTS
+
+# %% [markdown]
+# The package's `SparseMoE` does it inside a network: it sorts the choices by expert, hands each
+# expert its slice, and takes the answers back. Do not believe it, count. This expert notes how
+# many rows it gets.
+
+
+# %%
+class Counted(layers.Layer):
+    """An expert that notes how many images each call brings."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.dense = layers.Dense(4)
+        self.rows = []
+
+    def call(self, images):
+        self.rows.append(images.shape[0])
+        return self.dense(images)
+
+
+vectors = np.random.default_rng(0).normal(size=(1000, 16)).astype("float32")
+counted = [Counted() for _ in range(NUM_EXPERTS)]
+gate = TopKGate(NUM_EXPERTS, top_k=TOP_K, seed=0)
+sparse, dense = SparseMoE(counted, gate), SparseMoE(counted, gate, dispatch="dense")
+rows_run, outputs = {}, {}
+for name, mixture in {"run the chosen": sparse, "run all, times zero": dense}.items():
+    mixture(vectors[:1])  # builds it; not counted
+    for expert in counted:
+        expert.rows.clear()
+    outputs[name] = ops.convert_to_numpy(mixture(vectors))
+    rows_run[name] = sum(sum(expert.rows) for expert in counted)
+    print(f"{name}: the experts saw {rows_run[name]:,} rows for 1,000 images")
+same_answers = np.allclose(outputs["run the chosen"], outputs["run all, times zero"], atol=1e-5)
+print("both give the same answers:", same_answers)
+
+# %% [markdown]
+# The same answers for a quarter of the work. Does the clock agree? More and more experts, always
+# two for an image:
+
+
+# %% tags=["nbval-ignore-output"]
+def seconds_for(mixture, images):
+    """The best of five runs over a batch, in seconds."""
+    run = tf.function(mixture)
+    run(images)
+    times = []
+    for _ in range(5):
+        started = time.perf_counter()
+        run(images)
+        times.append(time.perf_counter() - started)
+    return min(times)
+
+
+pixels = np.random.default_rng(0).normal(size=(2048, 784)).astype("float32")
+counts, clock = (4, 8, 16, 32), {"dense": [], "sparse, k = 2": []}
+for num_experts in counts:
+    for name in clock:
+        experts = build_experts(num_experts)
+        if name == "dense":
+            mixture = DenseMoE(experts, SoftmaxGate(num_experts))
+        else:
+            mixture = SparseMoE(experts, TopKGate(num_experts, top_k=TOP_K))
+        clock[name].append(1000 * seconds_for(mixture, pixels))
+plots.lines(
+    {name: (counts, times) for name, times in clock.items()},
+    "Time for 2,048 images against the number of experts",
+    source="random numbers",
+    x_label="number of experts E",
+    y_label="milliseconds",
+)
+
+# %% [markdown]
+# The dense line grows with E. The sparse one hardly does.
+#
+# ## 3 Noise, and the balance of the load
+#
+# A gate that always asks its favourites never learns what the others could do. **Noisy top-k**
+# adds noise to the logits in training, and learns how much:
+#
+# $$a_e = (x W)_e + \varepsilon_e \cdot \text{softplus}\big((x W_\text{noise})_e\big),
+# \qquad \varepsilon_e \sim N(0, 1).$$
+#
+# **Exercise 3 (1 mark).** Write `add_noise`. `clean` is $x W$, `raw` is $x W_\text{noise}$, `drawn`
+# holds the $\varepsilon$; all have shape (B, E).
+
+
+# %% nbgrader={"grade": false, "grade_id": "add_noise", "locked": false, "schema_version": 3, "solution": true, "task": false}
+def add_noise(clean, raw, drawn):
+    """Noisy logits (B, E): clean logits, the noise's size before softplus, and drawn numbers."""
+    ### BEGIN SOLUTION
+    return clean + drawn * ops.softplus(raw)
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade": true, "grade_id": "check-add_noise", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
+add_noise = lab05.add_noise.check(add_noise)
+### BEGIN HIDDEN TESTS
+lab05.add_noise.require()
+### END HIDDEN TESTS
+
+# %% [markdown]
+# Noise alone is not enough, as you will see. The **load-balancing loss** of the Switch Transformer
+# looks at a whole batch. Let $f_e$ be the share of all $B k$ choices that fell on expert $e$, and
+# $P_e$ its mean probability over the batch:
+#
+# $$L_\text{balance} = E \sum_e f_e P_e.$$
+#
+# It is 1 when the load is even. Counts have no gradient, so it is $P$ that learns: it goes down
+# where $f$ is large.
+#
+# **Exercise 4 (3 marks).** Write `balance` with `keras.ops`. It must work inside a network, where
+# the number of images is not known: use `ops.mean`, and `ops.one_hot` for counting.
+
+
+# %% nbgrader={"grade": false, "grade_id": "balance", "locked": false, "schema_version": 3, "solution": true, "task": false}
+def balance(probabilities, indices):
+    """Switch's load-balancing loss, one number: probabilities (B, E), indices (B, k)."""
+    ### BEGIN SOLUTION
+    num_experts = probabilities.shape[-1]
+    share = ops.mean(ops.one_hot(indices, num_experts), axis=(0, 1))  # f, (E,)
+    return num_experts * ops.sum(share * ops.mean(probabilities, axis=0))
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade": true, "grade_id": "check-balance", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
+balance = lab05.balance.check(balance)
+### BEGIN HIDDEN TESTS
+lab05.balance.require()
+### END HIDDEN TESTS
+
+# %% [markdown]
+# Out of your routing and your loss we make a gate:
+
+
+# %%
+class SwitchGate(Gate):
+    """Top-k routing with a load-balancing loss: exercises 1 and 4 as a layer."""
+
+    def __init__(self, num_experts, top_k, coefficient, **kwargs):
+        super().__init__(**kwargs)
+        self.top_k, self.coefficient = top_k, coefficient
+        self.dense = layers.Dense(num_experts, use_bias=False)
+
+    def build(self, input_shape):
+        self.dense.build(input_shape)
+
+    def call(self, inputs, training=None):
+        logits = self.dense(inputs)
+        probabilities = ops.softmax(logits)
+        indices, weights = route(logits, self.top_k)
+        if training:
+            self.add_loss(self.coefficient * balance(probabilities, indices))
+        return {
+            "logits": logits,
+            "probabilities": probabilities,
+            "indices": indices,
+            "weights": weights,
+        }
+
+
+even = np.full((8, 4), 0.25, "float32")
+print("even routing:", float(balance(even, np.arange(8)[:, None] % 4)))
+print(
+    "one expert gets everything:",
+    float(balance(np.eye(4, dtype="float32")[[0] * 8], np.zeros((8, 1), "int32"))),
+)
+agrees = np.allclose(
+    balance(even, np.arange(8)[:, None] % 3),
+    losses.load_balancing_loss(even, np.arange(8)[:, None] % 3),
+)
+print("the package's loss agrees:", agrees)
+
+# %% [markdown]
+# ## 4 Collapse, and three cures
+#
+# One network, four gates. Only the gate differs:
+#
+# - **no balancing**: noisy top-k, and nothing else;
+# - **importance and load**: noisy top-k with the two losses of Shazeer et al. (2017), which punish
+#   experts for differing in total weight and in number of images;
+# - **Switch**: your gate;
+# - **bias**: no loss at all. After each batch, the busy experts get a handicap in the choice, the
+#   idle ones a bonus (Wang et al. 2024).
+#
+# For comparison there is a dense mixture of the same experts. `RouterLog` asks the gate about the
+# same 1,000 validation images all the while, and writes down how the choices are spread.
+
+# %%
+EPOCHS, BATCH, RATE = 8, 128, 0.003
+gates = {
+    "no balancing": lambda: NoisyTopKGate(NUM_EXPERTS, TOP_K),
+    "importance and load": lambda: NoisyTopKGate(
+        NUM_EXPERTS, TOP_K, importance_loss=0.1, load_loss=0.1
+    ),
+    "Switch": lambda: SwitchGate(NUM_EXPERTS, TOP_K, coefficient=0.1),
+    "bias": lambda: BiasBalancedGate(NUM_EXPERTS, TOP_K, update_rate=0.005),
+    "dense": lambda: SoftmaxGate(NUM_EXPERTS),
+}
+
+
+def build(gate):
+    """A classifier with this gate: the network, its gate by itself, and the mixture layer."""
+    images = keras.Input((28, 28, 1))
+    pixels = layers.Flatten()(layers.Rescaling(1 / 255)(images))
+    experts = build_experts(NUM_EXPERTS)
+    is_dense = isinstance(gate, SoftmaxGate)
+    mixture = DenseMoE(experts, gate) if is_dense else SparseMoE(experts, gate)
+    return keras.Model(images, mixture(pixels)), keras.Model(images, gate(pixels)), mixture
+
+
+def train(name, seed):
+    """Train one of the mixtures and write its curves; returns all there is to look at."""
+    keras.utils.set_random_seed(seed)
+    batches = AugmentedImages(
+        digits.x_train, digits.y_train, BATCH, shift=1, mirror=False, seed=seed
+    )
+    network, router, mixture = build(gates[name]())
+    network.compile(
+        keras.optimizers.Adam(one_cycle(RATE, EPOCHS * len(batches))),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=["accuracy"],
+    )
+    log = RouterLog(router, digits.x_validation[:1000], every=len(batches) // 5)
+    file = f"05_{name.replace(' ', '_')}_seed{seed}"
+    history = network.fit(
+        batches,
+        epochs=EPOCHS,
+        validation_data=(digits.x_validation, digits.y_validation),
+        validation_batch_size=500,
+        callbacks=[log, keras.callbacks.CSVLogger(CURVES / f"{file}.csv")],
+        verbose=0,
+    )
+    log.save(CURVES / f"{file}_load.csv")
+    print(f"{name}, seed {seed}: {history.history['val_accuracy'][-1]:.2%} on validation")
+    return {
+        "network": network,
+        "router": router,
+        "mixture": mixture,
+        "log": log,
+        "history": history.history,
+    }
+
+
+# %% tags=["nbval-ignore-output"]
+trained = {(name, 0): train(name, 0) for name in gates}
+
+# %% tags=["nbval-ignore-output"]
+for name in ("no balancing", "importance and load", "Switch", "bias"):
+    log = trained[name, 0]["log"]
+    display(
+        plots.lines(
+            {f"expert {e}": (log.steps, np.array(log.shares)[:, e]) for e in range(NUM_EXPERTS)},
+            f"Share of the choices by expert, {name}",
+            source=digits.label,
+            x_label="training step",
+            y_label="share of all choices",
+            reference=1 / NUM_EXPERTS,
+        )
+    )
+
+# %% [markdown]
+# Without balancing, whoever is a little better at first is chosen more often, learns more, and is
+# chosen more often still. Some experts never get anything to do: they are parameters that nobody
+# uses. An even load is at the dashed line. The largest possible share is $1/k$, one half: an expert
+# that every image chooses.
+
+
+# %% tags=["nbval-ignore-output"]
+def largest_load(router):
+    """The busiest expert's load over the mean load, on all validation images."""
+    return (
+        NUM_EXPERTS * shares(router.predict(digits.x_validation, batch_size=500, verbose=0)).max()
+    )
+
+
+loads = {name: largest_load(trained[name, 0]["router"]) for name in gates if name != "dense"}
+idle = {
+    name: int((trained[name, 0]["log"].shares[-1] < 0.01).sum())
+    for name in gates
+    if name != "dense"
+}
+pd.DataFrame(
+    {
+        "largest load / mean load": {name: f"{load:.2f}" for name, load in loads.items()},
+        "experts without work (below 1 %)": idle,
+        "validation accuracy": {
+            name: f"{trained[name, 0]['history']['val_accuracy'][-1]:.2%}" for name in gates
+        },
+    }
+).reindex(gates)
+
+# %% tags=["nbval-ignore-output"]
+for name in ("no balancing", "importance and load"):
+    chosen = trained[name, 0]["router"].predict(digits.x_validation, batch_size=500, verbose=0)[
+        "indices"
+    ]
+    by_label = [
+        shares(
+            {
+                "probabilities": np.zeros((1, NUM_EXPERTS)),
+                "indices": chosen[digits.y_validation == label],
+            }
+        )
+        for label in range(10)
+    ]
+    display(
+        plots.heatmap(
+            by_label,
+            digits.class_names,
+            [f"expert {e}" for e in range(NUM_EXPERTS)],
+            f"Share of each label's choices, {name}, validation images",
+            source=digits.label,
+            row_label="label",
+        )
+    )
+
+# %% [markdown]
+# ## 5 Capacity
+#
+# On accelerators every expert gets the same amount of memory beforehand: a fixed number of slots,
+#
+# $$S = \Big\lceil \text{capacity factor} \cdot \frac{B k}{E} \Big\rceil.$$
+#
+# A choice that finds no slot left is **dropped**: the image does without that expert.
+#
+# **Exercise 5 (2 marks).** Write `dropped_share` with NumPy: the share of all choices that are
+# dropped if every expert takes at most `slots`.
+
+
+# %% nbgrader={"grade": false, "grade_id": "dropped_share", "locked": false, "schema_version": 3, "solution": true, "task": false}
+def dropped_share(indices, num_experts, slots):
+    """Share of the choices (B, k) that find no slot, from 0 to 1."""
+    ### BEGIN SOLUTION
+    counts = np.bincount(np.ravel(indices), minlength=num_experts)
+    return np.maximum(counts - slots, 0).sum() / np.size(indices)
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade": true, "grade_id": "check-dropped_share", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
+dropped_share = lab05.dropped_share.check(dropped_share)
+### BEGIN HIDDEN TESTS
+lab05.dropped_share.require()
+### END HIDDEN TESTS
+
+# %% tags=["nbval-ignore-output"]
+batch = digits.x_validation[:500]
+factors, dropped = (0.5, 1.0, 1.25, 1.5, 2.0, 4.0), {}
+for name in ("no balancing", "importance and load"):
+    indices = ops.convert_to_numpy(trained[name, 0]["router"](batch)["indices"])
+    slots = [int(np.ceil(factor * indices.size / NUM_EXPERTS)) for factor in factors]
+    dropped[name] = [100 * dropped_share(indices, NUM_EXPERTS, s) for s in slots]
+plots.lines(
+    {name: (factors, values) for name, values in dropped.items()},
+    "Dropped choices against the capacity factor, 500 validation images",
+    source=digits.label,
+    x_label="capacity factor",
+    y_label="per cent of the choices",
+)
+
+# %% [markdown]
+# A collapsed router needs four times the memory of a balanced one to drop nothing. The other way to
+# compute (`dispatch="grouped"`, which `SparseMoE` uses by itself) hands each expert exactly the
+# images that chose it. It drops nothing, whatever the load. What does dropping cost in accuracy?
+
+
+# %%
+def with_dispatch(name, **how):
+    """The trained network once more, with another way for images to reach experts."""
+    mixture = trained[name, 0]["mixture"]
+    other = SparseMoE(mixture.experts, mixture.gate, **how)
+    images = keras.Input((28, 28, 1))
+    pixels = layers.Flatten()(layers.Rescaling(1 / 255)(images))
+    return keras.Model(images, other(pixels)), other
+
+
+def scaled(images):
+    return images.reshape(len(images), -1).astype("float32") / 255
+
+
+# %% tags=["nbval-ignore-output"]
+rows = {}
+for name in ("no balancing", "importance and load"):
+    for label, how in {
+        "grouped": {"dispatch": "grouped"},
+        "capacity, factor 1": {"dispatch": "capacity", "capacity_factor": 1.0},
+    }.items():
+        network, layer = with_dispatch(name, **how)
+        guesses = network.predict(digits.x_validation, batch_size=500, verbose=0).argmax(axis=1)
+        kept = ops.convert_to_numpy(layer.route(scaled(batch))["kept"])
+        rows[f"{name}, {label}"] = {
+            "dropped": f"{1 - kept.mean():.1%}",
+            "validation accuracy": f"{(guesses == digits.y_validation).mean():.2%}",
+        }
+pd.DataFrame(rows).T
+
+# %%
+indices = ops.convert_to_numpy(trained["no balancing", 0]["router"](batch)["indices"])
+_, by_capacity = with_dispatch("no balancing", dispatch="capacity", capacity_factor=1.0)
+_, grouped = with_dispatch("no balancing", dispatch="grouped")
+kept = ops.convert_to_numpy(by_capacity.route(scaled(batch))["kept"])
+counted_right = np.isclose(
+    1 - kept.mean(), dropped_share(indices, NUM_EXPERTS, int(np.ceil(indices.size / NUM_EXPERTS)))
+)
+nothing_dropped = bool(ops.all(grouped.route(scaled(batch))["kept"]))
+print("the layer drops what dropped_share says:", bool(counted_right))
+print("grouped drops nothing:", nothing_dropped)
+
+# %% [markdown]
+# ## 6 Dense or sparse?
+#
+# The dense mixture runs eight experts for each image, the sparse one two. Is it as good? Three seeds
+# each, and then, once, the test set.
+
+# %% tags=["nbval-ignore-output"]
+for seed in SEEDS[1:]:
+    for name in ("dense", "importance and load"):
+        trained[name, seed] = train(name, seed)
+
+# %% tags=["nbval-ignore-output"]
+test_accuracy = {}
+for key, run in trained.items():
+    guesses = run["network"].predict(digits.x_test, batch_size=500, verbose=0).argmax(axis=1)
+    test_accuracy[key] = 100 * (guesses == digits.y_test).mean()
+results = {
+    label: mean_interval([test_accuracy[name, seed] for seed in SEEDS])
+    for label, name in {"dense, 8 of 8": "dense", "sparse, 2 of 8": "importance and load"}.items()
+}
+plots.intervals(
+    results,
+    f"Test accuracy, mean of {len(SEEDS)} seeds",
+    source=digits.label,
+    label="per cent, with 95 % interval",
+)
+
+# %% [markdown]
+# What does an image cost? We count the multiplications in the experts: 784 inputs times 128 hidden
+# units, 128 times 128 between the hidden layers, 128 times 10 classes.
+
+# %% tags=["figures", "nbval-ignore-output"]
+one_expert = 784 * HIDDEN + HIDDEN * HIDDEN + HIDDEN * 10
+balanced_loads = [largest_load(trained["importance and load", seed]["router"]) for seed in SEEDS]
+print(f"data: {digits.label}, {len(digits.y_test):,} test images")
+for name, (mean, low, high) in results.items():
+    print(f"{name}: {mean:.2f} % [{low:.2f}, {high:.2f}]")
+print(f"multiplications in experts: {NUM_EXPERTS * one_expert:,} and {TOP_K * one_expert:,}")
+print(f"largest load over mean, without balancing: {loads['no balancing']:.2f}")
+for name in ("importance and load", "Switch", "bias"):
+    print(f"largest load over mean, {name}: {loads[name]:.2f}")
+print(f"the same, importance and load, worst seed: {max(balanced_loads):.2f}")
+
+# %% tags=["verdicts"]
+print("the experts ran on k rows an image:", rows_run["run the chosen"] == TOP_K * 1000)
+print("sparse gives what dense with zeros gives:", same_answers)
+print("without balancing one expert gets over twice its share:", bool(loads["no balancing"] > 2))
+print(
+    "each cure keeps every load below 1.5 times the mean:",
+    all(loads[name] <= 1.5 for name in ("importance and load", "Switch", "bias"))
+    and max(balanced_loads) <= 1.5,
+)
+print("grouped dispatch drops nothing:", nothing_dropped)
+
+# %% [markdown]
+# ## Questions
+#
+# Answer in a few sentences each, with figures from your own run. Your lecturer reads them.
+#
+# **A (3 marks).** Why does a router without balancing collapse? Describe the circle, and say at
+# which point each of the three cures breaks it.
+
+# %% [markdown] nbgrader={"grade": true, "grade_id": "question-collapse", "locked": false, "points": 3, "schema_version": 3, "solution": true, "task": false}
+# An expert that is chosen learns, one that is not does not. So the chosen ones become better, and
+# the gate, which follows the loss, chooses them still more. The importance and load losses and
+# Switch's loss make the gate pay for an uneven batch: they push the busy experts' probabilities
+# down. The bias changes the choice only: idle experts are tried although their probability is
+# smaller, and then learn.
+
+# %% [markdown]
+# **B (2 marks).** A colleague's "sparse" layer computes all experts and multiplies those not chosen
+# by zero. Which of the experiments of this lab would show it? What is right about the layer, and
+# what is lost?
+
+# %% [markdown] nbgrader={"grade": true, "grade_id": "question-zeros", "locked": false, "points": 2, "schema_version": 3, "solution": true, "task": false}
+# Counting the rows that the experts see, or the clock against the number of experts. Its answers
+# and gradients are right. But it costs E / k times too much, which is the whole point of a sparse
+# mixture.
+
+# %% [markdown]
+# **C (2 marks).** Compare dense and sparse: accuracy with intervals, multiplications, parameters.
+# When would you take which?
+
+# %% [markdown] nbgrader={"grade": true, "grade_id": "question-choice", "locked": false, "points": 2, "schema_version": 3, "solution": true, "task": false}
+# Both have the same parameters. The sparse mixture needs a quarter of the multiplications in its
+# experts and loses little accuracy, a few tenths of a point at most. Where answering many images is
+# what costs, sparse is the choice; where the network is small, or is trained on few images, so that
+# each expert sees too little, dense is simpler and a little better.
+
+# %% [markdown]
+# ## To read on
+#
+# - Shazeer et al. (2017), *Outrageously large neural networks: the sparsely-gated mixture-of-experts
+#   layer*: noisy top-k, importance and load.
+# - Fedus, Zoph and Shazeer (2021), *Switch Transformers*: k = 1, the balance loss, capacity.
+# - Lepikhin et al. (2020), *GShard*: capacity and dropped tokens on many machines.
+# - Wang et al. (2024), *Auxiliary-loss-free load balancing strategy for mixture-of-experts*: the
+#   bias.
+# - Gale et al. (2022), *MegaBlocks*: sparse computing without dropping.
