@@ -55,7 +55,7 @@ from moe_keras.experts import StackedMLP
 from moe_keras.gates import SoftmaxGate
 from moe_keras.inspection import mean_interval
 from moe_keras.mixtures import DenseMoE
-from moe_keras.training import AugmentedImages, RouterLog, one_cycle
+from moe_keras.training import AugmentedImages, RouterLog, Triangle
 
 DATASET = "mnist"  # or "fashion_mnist"
 # Automatic tests set this to see the same steps on fewer images.
@@ -287,13 +287,17 @@ print(
 # %% [markdown]
 # ## 5 Train both
 #
-# The same network for both losses: eight experts with 64 hidden units each, and a gate with a
-# hidden layer of its own. A loss function in Keras gets one tensor from the network. Ours needs
-# the gate's logits *and* what each expert says, so the network hands over both: a column of logits
-# before the C columns of outputs.
+# The same network for both losses: eight experts with 128 hidden units each, and a gate with a
+# hidden layer of its own. The experts' first layers lie side by side in one matrix: one large
+# product takes a computer less time than eight small ones. Then each expert goes on from its own
+# 128 units.
+#
+# A loss function in Keras gets one tensor from the network. Ours needs the gate's logits *and* what
+# each expert says, so the network hands over both: a column of logits before the C columns of
+# outputs.
 
 # %%
-NUM_EXPERTS, HIDDEN = 8, 64
+NUM_EXPERTS, HIDDEN = 8, 128
 SIGMA = 0.25  # a quarter of the way from a wrong class to the right one
 
 
@@ -302,11 +306,11 @@ def build():
     images = keras.Input((28, 28, 1))
     pixels = layers.Flatten()(layers.Rescaling(1 / 255)(images))
     logits = layers.Dense(NUM_EXPERTS)(layers.Dense(128, activation="relu")(pixels))
-    experts = [
-        keras.Sequential([layers.Dense(HIDDEN, activation="relu"), layers.Dense(10)])
-        for _ in range(NUM_EXPERTS)
-    ]
-    outputs = ops.stack([expert(pixels) for expert in experts], axis=1)
+    hidden = layers.Dense(NUM_EXPERTS * HIDDEN, activation="relu")(pixels)
+    hidden = layers.Reshape((NUM_EXPERTS, HIDDEN))(hidden)
+    # Letters as shapes: b images, e experts, h hidden units, c classes. Each expert has its own c.
+    answer = layers.EinsumDense("beh,ehc->bec", (NUM_EXPERTS, 10), bias_axes="ec")
+    outputs = answer(hidden)
     network = keras.Model(images, ops.concatenate([ops.expand_dims(logits, -1), outputs], axis=-1))
     return network, keras.Model(images, {"probabilities": ops.softmax(logits)})
 
@@ -333,7 +337,7 @@ print("for 3 images the network hands over:", tuple(network(digits.x_train[:3]).
 
 # %% [markdown]
 # The recipe: images shifted by up to a pixel, Adam, and a learning rate that rises for a quarter of
-# the time and then falls to zero. `CSVLogger` writes the curves of training and validation to a
+# the time and then falls nearly to zero. `CSVLogger` writes the curves of training and validation to a
 # file, and `RouterLog` asks the gate about the same 1,000 validation images again and again and
 # writes down how much weight each expert gets.
 
@@ -352,7 +356,7 @@ for name, loss in objectives.items():
             digits.x_train, digits.y_train, BATCH, shift=1, mirror=False, seed=seed
         )
         network, gate = build()
-        rate = one_cycle(0.003, EPOCHS * len(batches))
+        rate = Triangle(0.003, EPOCHS * len(batches))
         network.compile(keras.optimizers.Adam(rate), on_network(loss), metrics=[accuracy_metric])
         log = RouterLog(gate, digits.x_validation[:1000], every=len(batches) // 4)
         file = CURVES / f"04_{name}_seed{seed}.csv"
