@@ -65,7 +65,7 @@ def build(kind):
     if kind == "dense":
         gate, mixture = SoftmaxGate(NUM_EXPERTS), DenseMoE
     else:
-        gate, mixture = TopKGate(NUM_EXPERTS, top_k=1, balance_loss=0.01), SparseMoE
+        gate, mixture = TopKGate(NUM_EXPERTS, top_k=1, balance_loss=0.1), SparseMoE
     gate = keras.Sequential([layers.AveragePooling2D(2), layers.Flatten(), gate])
     network = keras.Model(images, mixture(experts, gate)(maps))
     return network, keras.Model(images, gate(maps))

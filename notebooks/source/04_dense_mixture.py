@@ -288,16 +288,16 @@ print(
 # ## 5 Train both
 #
 # The same network for both losses: eight experts with 128 hidden units each, and a gate with a
-# hidden layer of its own. The experts' first layers lie side by side in one matrix: one large
-# product takes a computer less time than eight small ones. Then each expert goes on from its own
-# 128 units.
+# hidden layer of its own, of 256 units. The experts' first layers lie side by side in one matrix:
+# one large product takes a computer less time than eight small ones. Then each expert goes on from
+# its own 128 units.
 #
 # A loss function in Keras gets one tensor from the network. Ours needs the gate's logits *and* what
 # each expert says, so the network hands over both: a column of logits before the C columns of
 # outputs.
 
 # %%
-NUM_EXPERTS, HIDDEN = 8, 128
+NUM_EXPERTS, HIDDEN, GATE_HIDDEN = 8, 128, 256
 SIGMA = 0.25  # a quarter of the way from a wrong class to the right one
 
 
@@ -305,7 +305,7 @@ def build():
     """The network, images to (B, E, 1 + C), and its gate, images to a dict of weights."""
     images = keras.Input((28, 28, 1))
     pixels = layers.Flatten()(layers.Rescaling(1 / 255)(images))
-    logits = layers.Dense(NUM_EXPERTS)(layers.Dense(128, activation="relu")(pixels))
+    logits = layers.Dense(NUM_EXPERTS)(layers.Dense(GATE_HIDDEN, activation="relu")(pixels))
     hidden = layers.Dense(NUM_EXPERTS * HIDDEN, activation="relu")(pixels)
     hidden = layers.Reshape((NUM_EXPERTS, HIDDEN))(hidden)
     # Letters as shapes: b images, e experts, h hidden units, c classes. Each expert has its own c.
