@@ -229,7 +229,7 @@ for num_experts in counts:
         clock[name].append(1000 * seconds_for(mixture, pixels))
 plots.lines(
     {name: (counts, times) for name, times in clock.items()},
-    "Time for 2,048 images against the number of experts",
+    "Time for 2,048 images",
     source="random numbers",
     x_label="number of experts E",
     y_label="milliseconds",
@@ -524,16 +524,16 @@ for name in ("no balancing", "importance and load"):
     dropped[name] = [100 * dropped_share(indices, NUM_EXPERTS, s) for s in slots]
 plots.lines(
     {name: (factors, values) for name, values in dropped.items()},
-    "Dropped choices against the capacity factor, 500 validation images",
+    "Dropped choices, 500 validation images",
     source=digits.label,
     x_label="capacity factor",
     y_label="per cent of the choices",
 )
 
 # %% [markdown]
-# A collapsed router needs four times the memory of a balanced one to drop nothing. The other way to
-# compute (`dispatch="grouped"`, which `SparseMoE` uses by itself) hands each expert exactly the
-# images that chose it. It drops nothing, whatever the load. What does dropping cost in accuracy?
+# To drop nothing, a collapsed router needs about three times the memory of a balanced one. The other
+# way to compute (`dispatch="grouped"`, which `SparseMoE` uses by itself) hands each expert exactly
+# the images that chose it. It drops nothing, whatever the load. What does dropping cost in accuracy?
 
 
 # %%
@@ -600,7 +600,7 @@ for k in numbers:
     by_number.append(100 * (guesses == digits.y_validation).mean())
 picture = plots.lines(
     {"trained with k = 2": (numbers, by_number)},
-    "Validation accuracy against the number of experts asked",
+    "Validation accuracy, asking k experts",
     source=digits.label,
     x_label="experts asked for each image, k",
     y_label="per cent",
