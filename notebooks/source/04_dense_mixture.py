@@ -181,7 +181,8 @@ print("gradient by hand and by TensorFlow agree:", gradient_agrees)
 # %% [markdown]
 # ## 4 Together or against each other?
 #
-# The target $d$ is a one-hot vector: 1 for the right class, 0 for the others. The **cooperative** loss judges the common answer:
+# The target $d$ is a one-hot vector: 1 for the right class, 0 for the others. The **cooperative** loss
+# judges the common answer:
 #
 # $$L_\text{coop} = \Big\| d - \sum_e w_e\, o_e \Big\|^2.$$
 #
@@ -475,9 +476,12 @@ for name in ("cooperative", "competitive"):
 pd.DataFrame(alone).T.map("{:.1%}".format)
 
 # %% [markdown]
-# The competitive experts are useless outside their own digits, and that is as it should be: their
-# gate answers most of the question already. The cooperative experts are parts of one answer. Each
-# of them alone may be no answer at all, even where the gate trusts it most.
+# Experts are poor outside their own digits, and that is as it should be: the gate answers most of the
+# question already. The competitive ones are made so by their loss. Nobody asked it of the
+# cooperative ones. But an expert that the gate gives little weight on a digit learns little of that
+# digit ($w_e$ stands in its gradient), so a gate that is good at telling digits apart shares them
+# out, to a degree, with this loss too. The difference remains: larger shares of weight for the
+# second and third expert, less poor experts, and more digits, or none at all, for a single one.
 #
 # ## 7 The test, once
 
@@ -522,11 +526,13 @@ print(
 # **A (3 marks).** Which loss makes specialists? Explain it by the two gradients of section 4.
 
 # %% [markdown] nbgrader={"grade": true, "grade_id": "question-specialists", "locked": false, "points": 3, "schema_version": 3, "solution": true, "task": false}
-# The competitive one. Its gradient for an expert is the expert's own error times its
-# responsibility, so an expert that is a little better at some digits gets more of them and becomes
-# better still, while the others are left alone. In the cooperative loss all experts share one
-# error, $d - y$: when one of them changes, the others have to change to make up for it. So they
-# remain parts of one answer.
+# The competitive one: its label tells more of the expert, with every seed. Its gradient for an expert
+# is the expert's own error times its responsibility, so an expert that is a little better at some
+# digits gets more of them and becomes better still, while the others are left alone. In the
+# cooperative loss all experts share one error, $d - y$: when one of them changes, the others have to
+# change to make up for it. Only the factor $w_e$ sets them apart: where the gate is sure, its
+# favourite gets nearly all of the gradient. So some sharing out happens here as well, but nothing in
+# the loss drives it.
 
 # %% [markdown]
 # **B (2 marks).** Two experts that give the same answers: what does the gate learn about them? Use
