@@ -640,8 +640,8 @@ experts_asked(TOP_K)
 _ = interact(experts_asked, k=IntSlider(TOP_K, min=2, max=NUM_EXPERTS))
 
 # %% [markdown]
-# The experts were trained in pairs. One of them alone lacks its partner, and the third adds little.
-# More work is not more accuracy: k is chosen for its cost, before training.
+# The experts were trained in pairs. One of them alone lacks its partner, a third may add a little,
+# and all the others add nothing to speak of. More work is not more accuracy.
 #
 # ## 7 Dense or sparse?
 #
