@@ -1,6 +1,6 @@
 """Accuracy on MNIST of mixtures whose experts are convolutional networks.
 
-    python -m benchmarks.cnn_experts [--kinds sparse dense one] [--seeds 0 1 2] [--epochs 6]
+    python -m benchmarks.cnn_experts [--kinds sparse dense one] [--seeds 0 1 2] [--epochs 5]
 
 Each image passes two convolutions that all share and then two experts of eight ("sparse"), all
 eight ("dense") or the only one ("one"). The test set is read once, after the last epoch. Writes
@@ -126,7 +126,7 @@ if __name__ == "__main__":
     )
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--subset", type=float, help="part of the images, from 0 to 1; all")
     default = Path("benchmarks/results/cnn_experts.csv")
     parser.add_argument("--results", type=Path, default=default)
