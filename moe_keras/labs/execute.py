@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from moe_keras.labs.generate import METADATA
 
 TRACEBACK_LINES = 15
+WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
 class LabFailed(RuntimeError):
@@ -52,11 +53,18 @@ def execute(lab, notebook, console, quick=False):
 
 
 def tidy(notebook):
-    """Remove stderr, where TensorFlow chats, and the kernel's details: they differ everywhere."""
+    """Remove what differs everywhere: TensorFlow's chat on stderr, the kernel's details.
+
+    Sliders go too: without their kernel they move nothing.
+    """
     notebook.metadata = nbformat.from_dict(METADATA)
     for cell in notebook.cells:
         if cell.cell_type == "code":
-            cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
+            cell.outputs = [output for output in cell.outputs if not _is_passing(output)]
+
+
+def _is_passing(output):
+    return output.get("name") == "stderr" or WIDGET in output.get("data", {})
 
 
 def kernel_environment(quick):

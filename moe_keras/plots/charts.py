@@ -35,7 +35,7 @@ def label_balance(counts, names, title, *, source):
         axes.bar(place, values, width, label=part, color=colour, hatch=hatch, edgecolor="white")
     axes.set_xticks(range(len(names)), names, rotation=30, ha="right")
     axes.set(ylabel="images")
-    figure.legend(loc="outside right upper", fontsize=8)
+    figure.legend(loc="outside right center", fontsize=8)
     spread = "; ".join(f"{part}: {min(v)} to {max(v)}" for part, v in counts.items())
     return Picture(
         figure, title, f"Bar chart, {title}. Images in a class, {spread}. Data: {source}."
@@ -77,7 +77,7 @@ def training_curves(histories, title, *, source, metric="accuracy"):
     axes.set(xlabel="epoch", ylabel=metric)
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.grid(alpha=0.3)
-    figure.legend(loc="outside right upper", fontsize=8)
+    figure.legend(loc="outside right center", fontsize=8)
     alt = f"Line chart, {title}. {metric} in the last epoch: {'; '.join(ends)}. Data: {source}."
     return Picture(figure, title, alt)
 
@@ -123,7 +123,7 @@ def lines(series, title, *, source, x_label, y_label, reference=None):
     axes.set(xlabel=x_label, ylabel=y_label)
     axes.set_ylim(bottom=0)
     axes.grid(alpha=0.3)
-    figure.legend(loc="outside right upper", fontsize=8)
+    figure.legend(loc="outside right center", fontsize=8)
     alt = f"Line chart, {title}. {y_label} over {x_label}: {'; '.join(ends)}. Data: {source}."
     return Picture(figure, title, alt)
 

@@ -3,7 +3,6 @@
 from moe_keras.training.augmentation import AugmentedImages
 from moe_keras.training.frozen_outputs import FrozenOutputs, assemble
 from moe_keras.training.lookahead import Lookahead
-from moe_keras.training.one_cycle import one_cycle
 from moe_keras.training.pretrain import pretrain
 from moe_keras.training.recipe import start_vgg, train_vgg
 from moe_keras.training.router_log import RouterLog, shares
@@ -19,7 +18,6 @@ __all__ = [
     "ScaledSGD",
     "Triangle",
     "assemble",
-    "one_cycle",
     "pretrain",
     "shares",
     "start_vgg",

@@ -47,6 +47,7 @@ import keras
 import numpy as np
 import pandas as pd
 import tensorflow as tf
+from ipywidgets import SelectionSlider, interact
 from keras import layers, ops
 
 from moe_keras import plots
@@ -56,7 +57,7 @@ from moe_keras.experts import StackedMLP
 from moe_keras.gates import SlotGate, SoftmaxGate, TopKGate
 from moe_keras.inspection import mean_interval
 from moe_keras.mixtures import DenseMoE, SoftMoE, SparseMoE
-from moe_keras.training import AugmentedImages, one_cycle
+from moe_keras.training import AugmentedImages, RouterLog, Triangle
 
 DATASET = "mnist"  # or "fashion_mnist"
 # Automatic tests set this to see the same steps on fewer images.
@@ -266,11 +267,12 @@ print("with 16 tokens it is something else:", differs)
 # The network: each patch becomes a vector of 64 numbers, by one matrix for all patches plus a
 # learned vector for each **place** (else the network could not tell the top of the image from its
 # bottom). Then the mixture, with what went in added to what comes out, and two plain layers that
-# say the class. The mixture can be of four kinds, with everything else the same:
+# say the class. The mixture can be of five kinds, with everything else the same:
 #
 # - **soft**: 8 experts with 2 slots each, so 16 slots for 16 tokens;
 # - **sparse**: each token goes to one expert of 8, with the balance loss of lab 05;
 # - **dense**: each token goes to all 8;
+# - **thin dense**: the same with experts an eighth as wide, so that 8 cost what one did;
 # - **one**: a single expert for all tokens, no gate.
 #
 # The slots' logits are divided by a **temperature** of 0.1. A cosine lies between -1 and 1, and over
@@ -286,13 +288,15 @@ def mixture_of(kind, temperature=TEMPERATURE):
     """The layer in the middle, (B, T, D) to (B, T, D)."""
     if kind == "one":
         return keras.Sequential([layers.Dense(HIDDEN, activation="relu"), layers.Dense(FEATURES)])
-    experts = StackedMLP(NUM_EXPERTS, HIDDEN)
+    width = HIDDEN // NUM_EXPERTS if kind == "thin dense" else HIDDEN
+    experts = StackedMLP(NUM_EXPERTS, width)
     if kind == "soft":
         gate = SlotGate(NUM_EXPERTS, SLOTS, temperature=temperature)
         return SoftMoE(experts, gate, name="mixture")
     if kind == "sparse":
-        return SparseMoE(experts, TopKGate(NUM_EXPERTS, top_k=1, balance_loss=0.01))
-    return DenseMoE(experts, SoftmaxGate(NUM_EXPERTS))
+        gate = TopKGate(NUM_EXPERTS, top_k=1, balance_loss=0.01)
+        return SparseMoE(experts, gate, name="mixture")
+    return DenseMoE(experts, SoftmaxGate(NUM_EXPERTS), name="mixture")
 
 
 def build(kind, temperature=TEMPERATURE):
@@ -314,7 +318,7 @@ def build(kind, temperature=TEMPERATURE):
 
 
 def gate_of(network):
-    """The gate of a soft network: images to a dict of weights."""
+    """The gate of a network: images to a dict of weights."""
     mixture = network.get_layer("mixture")
     return keras.Model(network.input, mixture.gate(mixture.input))
 
@@ -325,11 +329,13 @@ print("logits of 3 images:", tuple(network(digits.x_train[:3]).shape))
 
 # %% [markdown]
 # The recipe is that of labs 04 and 05: images shifted by up to a pixel, Adam, and a learning rate
-# that rises for a quarter of the time and then falls to zero. `CSVLogger` writes the curves of
-# training and validation to a file. We train all four kinds now; three of them wait for section 7.
+# that rises for a quarter of the time and then falls nearly to zero. `CSVLogger` writes the curves of
+# training and validation to a file, and `RouterLog` how much each expert gets of 1,000 validation
+# images while the network learns. We train all five kinds now; four of them wait for section 7.
 
 # %% tags=["nbval-ignore-output"]
-EPOCHS, BATCH, KINDS = 5, 64, ("soft", "sparse", "dense", "one")
+EPOCHS, BATCH = 5, 128
+KINDS = ("soft", "sparse", "dense", "thin dense", "one")
 CURVES.mkdir(parents=True, exist_ok=True)
 networks, histories = {}, {}
 for kind in KINDS:
@@ -340,18 +346,25 @@ for kind in KINDS:
         )
         network = build(kind)
         network.compile(
-            keras.optimizers.Adam(one_cycle(0.003, EPOCHS * len(batches))),
+            keras.optimizers.Adam(Triangle(0.003, EPOCHS * len(batches))),
             keras.losses.SparseCategoricalCrossentropy(from_logits=True),
             metrics=["accuracy"],
         )
+        file = CURVES / f"06_{kind.replace(' ', '_')}_seed{seed}"
+        callbacks = [keras.callbacks.CSVLogger(f"{file}.csv")]
+        if kind != "one":
+            probe = digits.x_validation[:1000]
+            callbacks.append(RouterLog(gate_of(network), probe, every=len(batches) // 2))
         history = network.fit(
             batches,
             epochs=EPOCHS,
             validation_data=(digits.x_validation, digits.y_validation),
             validation_batch_size=500,
-            callbacks=[keras.callbacks.CSVLogger(CURVES / f"06_{kind}_seed{seed}.csv")],
+            callbacks=callbacks,
             verbose=0,
         )
+        for log in callbacks[1:]:
+            log.save(f"{file}_weights.csv")
         networks[kind, seed], histories[kind, seed] = network, history.history
         print(f"{kind}, seed {seed}: {history.history['val_accuracy'][-1]:.2%} on validation")
 
@@ -490,9 +503,21 @@ lowest, highest = road["accuracy"].min(), road["accuracy"].max()
 picture.figure.axes[0].set(xscale="log", ylim=(lowest - 1, highest + 1))
 picture
 
+
 # %% tags=["nbval-ignore-output"]
+def slots_at(temperature):
+    return slot_pictures(turned[0, temperature], f"The same slots at temperature {temperature}")
+
+
 for temperature in (0.001, 0.03, 1):
-    display(slot_pictures(turned[0, temperature], f"The same slots at temperature {temperature}"))
+    display(slots_at(temperature))
+
+# %% [markdown]
+# Walk the road yourself. (The slider needs a running notebook; on paper, the three pictures above
+# must do.)
+
+# %% tags=["nbval-ignore-output"]
+_ = interact(slots_at, temperature=SelectionSlider(options=TEMPERATURES, value=TEMPERATURE))
 
 # %% [markdown]
 # At the cold end we have a hard mixture: each slot holds one patch, each patch listens to one slot,
@@ -502,25 +527,29 @@ for temperature in (0.001, 0.03, 1):
 #
 # ## 7 Dense, sparse, soft: the test, once
 #
-# Now the three kinds side by side. Count two things. **Parameters**: soft, sparse and dense hold the
-# same eight experts. **Cost**: how often an expert runs for one image. Soft runs on 16 slots, sparse
-# on 16 tokens, once each; dense on 16 tokens, eight times each. The kind called *one* is what you
-# can have at the cost of soft and sparse without a mixture.
+# Now the kinds side by side, by two measures. At **equal parameters**: soft, sparse and dense hold the
+# same eight experts. At **equal cost**: for one image, soft runs an expert on each of 16 slots, and
+# sparse one expert on each of 16 tokens. Dense runs eight on each of 16 tokens, eight times as
+# much. So compare soft and sparse with *thin dense*, whose experts cost an eighth, and with *one*:
+# what you can have at this cost without a mixture.
 
 # %% tags=["nbval-ignore-output"]
 test_accuracy = {}
 for key, network in networks.items():
     guesses = network.predict(digits.x_test, batch_size=500, verbose=0).argmax(axis=1)
     test_accuracy[key] = 100 * (guesses == digits.y_test).mean()
-runs = {"soft": NUM_EXPERTS * SLOTS, "sparse": TOKENS, "dense": TOKENS * NUM_EXPERTS, "one": TOKENS}
+runs = {"soft": NUM_EXPERTS * SLOTS, "sparse": TOKENS, "one": TOKENS}  # of an expert, one image
+runs["dense"] = runs["thin dense"] = TOKENS * NUM_EXPERTS
+one_run = dict.fromkeys(KINDS, 2 * FEATURES * HIDDEN)  # multiplications for one token or slot
+one_run["thin dense"] //= NUM_EXPERTS
+cost = {kind: runs[kind] * one_run[kind] for kind in KINDS}
 results = {kind: mean_interval([test_accuracy[kind, seed] for seed in SEEDS]) for kind in KINDS}
 parameters = {kind: networks[kind, 0].count_params() for kind in KINDS}
-one_run = 2 * FEATURES * HIDDEN  # multiplications in an expert for one token or slot
 pd.DataFrame(
     {
         kind: {
             "parameters": f"{parameters[kind]:,}",
-            "multiplications in experts, one image": f"{runs[kind] * one_run:,}",
+            "multiplications in experts, one image": f"{cost[kind]:,}",
             "test accuracy (95 % interval)": "{:.2f} % [{:.2f}, {:.2f}]".format(*results[kind]),
         }
         for kind in KINDS
@@ -528,18 +557,25 @@ pd.DataFrame(
 ).T
 
 # %% tags=["nbval-ignore-output"]
-plots.intervals(
-    {f"{kind}, {runs[kind]} runs of an expert": results[kind] for kind in KINDS},
-    f"Test accuracy, mean of {len(SEEDS)} seeds",
-    source=digits.label,
-    label="per cent, with 95 % interval",
-)
+for title, kinds in {
+    "At equal parameters": ("soft", "sparse", "dense"),
+    "At equal cost": ("soft", "sparse", "thin dense", "one"),
+}.items():
+    display(
+        plots.intervals(
+            {kind: results[kind] for kind in kinds},
+            f"{title}: test accuracy, mean of {len(SEEDS)} seeds",
+            source=digits.label,
+            label="per cent, with 95 % interval",
+        )
+    )
 
 # %% tags=["figures", "nbval-ignore-output"]
 print(f"data: {digits.label}, {len(digits.y_test):,} test images")
 for kind, (mean, low, high) in results.items():
     print(f"{kind}: {mean:.2f} % [{low:.2f}, {high:.2f}]")
     print(f"{kind}, parameters: {parameters[kind]:,}")
+    print(f"{kind}, multiplications in experts: {cost[kind]:,}")
 at = dict(zip(TEMPERATURES, range(len(TEMPERATURES)), strict=True))
 print(f"tokens a slot looks at, of 16: {road['tokens'][at[TEMPERATURE]]:.1f}")
 for temperature in (0.001, TEMPERATURE, 10):
@@ -556,7 +592,10 @@ print(
     "soft, sparse and dense have equally many parameters, within 1 %:",
     max(parameters[k] for k in KINDS[:3]) < 1.01 * min(parameters[k] for k in KINDS[:3]),
 )
-print("soft costs as much in experts as sparse:", runs["soft"] == runs["sparse"])
+print(
+    "soft, sparse and thin dense cost the same in experts:",
+    cost["soft"] == cost["sparse"] == cost["thin dense"],
+)
 
 # %% [markdown]
 # ## Questions
@@ -597,12 +636,12 @@ print("soft costs as much in experts as sparse:", runs["soft"] == runs["sparse"]
 # One would have to try it.
 
 # %% [markdown]
-# **D (2 marks).** Compare the four kinds at equal parameters and at equal cost. Which differences
+# **D (2 marks).** Compare the five kinds at equal parameters and at equal cost. Which differences
 # are larger than their intervals? Is a digit a task that needs a mixture at all?
 
 # %% [markdown] nbgrader={"grade": true, "grade_id": "question-compare", "locked": false, "points": 2, "schema_version": 3, "solution": true, "task": false}
 # At equal parameters, dense pays eight times the cost of soft and sparse for its experts. At equal
-# cost, one expert without a gate has an eighth of the experts' parameters. Where the intervals of
+# cost, thin dense and one expert without a gate have an eighth of the experts' parameters. Where the intervals of
 # three seeds overlap, we cannot say which is better. On digits one small expert does as well as all
 # of them: what comes after the mixture sees all patches and puts much right. Mixtures pay where
 # there is more to learn than one network of that cost can hold.

@@ -37,6 +37,15 @@ def test_what_says_nothing_of_the_lab_is_removed(lab):
     assert notebook.metadata == METADATA
 
 
+def test_sliders_are_removed(write_lab, source):
+    slider = "import ipywidgets\nipywidgets.IntSlider()"
+    notebook, _ = run(
+        write_lab(source.replace("import os\nimport sys", f"import os, sys\n{slider}"))
+    )
+    assert notebook.cells[1].execution_count == 1
+    assert notebook.cells[1].outputs == []
+
+
 def test_what_a_cell_prints_bit_by_bit_is_one_output(write_lab, source):
     slowly = 'import time\nfor part in ("da", "ta: 3", " digits\\n"):\n'
     slowly += '    print(part, end="", flush=True)\n    time.sleep(0.3)'
