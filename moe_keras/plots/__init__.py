@@ -8,6 +8,7 @@ data is a stand-in: pass `dataset.label`.
 from moe_keras.plots.charts import intervals, label_balance, lines, training_curves
 from moe_keras.plots.decisions import decision
 from moe_keras.plots.heatmaps import confusion_matrix, heatmap
+from moe_keras.plots.histograms import histogram
 from moe_keras.plots.images import image_grid, routing
 from moe_keras.plots.picture import Picture
 
@@ -16,6 +17,7 @@ __all__ = [
     "confusion_matrix",
     "decision",
     "heatmap",
+    "histogram",
     "image_grid",
     "intervals",
     "label_balance",
