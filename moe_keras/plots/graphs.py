@@ -200,8 +200,9 @@ def _unwrapped(layer):
 
 def _name(layer):
     """The name that somebody gave it, or else its kind."""
-    made = rf"{keras.src.utils.naming.to_snake_case(type(layer).__name__)}(_\d+)?"
-    return _kind(layer) if re.fullmatch(made, layer.name) else layer.name
+    kind = type(layer).__name__.lower()
+    made = re.fullmatch(rf"{kind}\d*", layer.name.replace("_", ""))
+    return _kind(layer) if made else layer.name
 
 
 def _kind(layer):
@@ -399,7 +400,7 @@ def _rectangle(axes, x, y, box, colour, edge):
 
 def _line(axes, points, head=True):
     """A line through points, with an arrow's head at its end."""
-    *points, end = points
+    *points, end = dict.fromkeys(points)  # no step without a length
     axes.plot(*zip(*points, strict=True), color=LINE_COLOUR, linewidth=0.9, solid_capstyle="round")
     style = {"arrowstyle": "-|>" if head else "-", "color": LINE_COLOUR, "linewidth": 0.9}
     axes.annotate("", end, points[-1], arrowprops={**style, "shrinkA": 0, "shrinkB": 0})
