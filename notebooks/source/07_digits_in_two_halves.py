@@ -305,8 +305,20 @@ plots.confusion_matrix(
 
 # %% [markdown]
 # It names what looks most alike, and its probability says how alike *among the classes it knows*,
-# not whether it knows the thing at all. Only something that has seen both halves can tell whom to
-# ask.
+# not whether it knows the thing at all. Could we do without a gate, and believe the expert that is
+# surer? Try it:
+
+# %% tags=["nbval-ignore-output"]
+surer = []
+for seed in SEEDS:
+    said = [said_by(experts[ids, seed], x_choice) for ids in (low, high)]
+    high_is_surer = said[1].max(axis=1) > said[0].max(axis=1)
+    named = [np.array(ids)[s.argmax(axis=1)] for ids, s in zip((low, high), said, strict=True)]
+    surer.append(100 * (np.where(high_is_surer, *named[::-1]) == y_choice).mean())
+    print(f"seed {seed}, the surer expert answers: {surer[-1]:.2f} % right")
+
+# %% [markdown]
+# Far below the base. Only something that has seen both halves can tell whom to ask.
 #
 # ## 4 The first gate
 #
@@ -509,7 +521,7 @@ lab07.moved_weights.require()
 
 # %%
 def compiled(model):
-    model.compile(keras.optimizers.Adam(0.01), "sparse_categorical_crossentropy", ["accuracy"])
+    model.compile(keras.optimizers.Adam(0.01), "sparse_categorical_crossentropy")
     return model
 
 
@@ -805,6 +817,7 @@ for name, values in gate_right.items():
 print(f"switch, lost at the gate: {100 * np.mean([a for a, _ in lost.values()]):.2f} %")
 print(f"switch, lost by the expert: {100 * np.mean([b for _, b in lost.values()]):.2f} %")
 print(f"confidence in digits of the other half: {foreign.mean():.2f}")
+print(f"without a gate, the surer expert answers: {np.mean(surer):.2f} %")
 print(f"errors of the bases that cross {' | '.join(NAMES)}: {ours:.0%}")
 print(f"... that cross {' | '.join(map(digits_in, best_halves))}: {crossing[best]:.0%}")
 print(f"parameters: {one:,} and {whole_count:,}")
@@ -821,3 +834,57 @@ print("the base has not moved:", np.allclose(now, said_of_choice[1], atol=1e-6))
 print("experts are more sure than not of what they never saw:", bool(foreign.mean() > 0.5))
 beaten = np.mean([right["hierarchy"][s].mean() - right["base"][s].mean() for s in SEEDS])
 print("the hierarchy is no worse than its base, within half a point:", bool(beaten > -0.005))
+
+# %% [markdown]
+# ## Questions
+#
+# Answer in a few sentences each, with figures from your own run. Your lecturer reads them.
+#
+# **A (3 marks).** The hierarchy beats its base. Does that show that dividing the digits helps?
+# Compare with the base trained on and with the mean of two bases, and with their costs.
+
+# %% [markdown] nbgrader={"grade": true, "grade_id": "question-helps", "locked": false, "points": 3, "schema_version": 3, "solution": true, "task": false}
+# No. It shows that four networks say more than one. TODO
+
+# %% [markdown]
+# **B (3 marks).** Why is the switch, without the second level, no better than the base, though its
+# experts hardly err on their own half? How does that change along the better line, and what does
+# not change? What was different with animals and vehicles?
+
+# %% [markdown] nbgrader={"grade": true, "grade_id": "question-line", "locked": false, "points": 3, "schema_version": 3, "solution": true, "task": false}
+# TODO
+
+# %% [markdown]
+# **C (2 marks).** An expert is 99 % sure that a 7 is a 2. It has never seen a 7. What does its
+# probability mean, and what not? What could one change in the training of the experts so that they
+# can say "neither"?
+
+# %% [markdown] nbgrader={"grade": true, "grade_id": "question-sure", "locked": false, "points": 2, "schema_version": 3, "solution": true, "task": false}
+# A softmax over five classes divides a whole among them: it says which of the five is likeliest if
+# it is one of the five. It cannot say that it is none. One could give each expert a sixth class,
+# "other half", and train it on images of that half as well. But then it sees all images, costs as
+# much as a base, and is its own gate.
+
+# %% [markdown]
+# **D (2 marks).** A colleague trains the second level on the 50,000 training images: "ten times as
+# much data". What goes wrong, and how would it show? And why may the better line of section 7 be
+# chosen by the errors on held-out images, but not by those on the test images?
+
+# %% [markdown] nbgrader={"grade": true, "grade_id": "question-held-out", "locked": false, "points": 2, "schema_version": 3, "solution": true, "task": false}
+# On images that they were trained on, base and experts are nearly always right and sure of it, so
+# the gates see hardly an error to learn from, and learn how good each network is at remembering,
+# not how good it is. It would show as a loss that is much lower on training images than on new
+# ones. The line is a choice, like a learning rate: made on the test images, the test result would
+# be that of the line that happened to suit these 10,000, and too good for any others.
+
+# %% [markdown]
+# ## To read on
+#
+# - Jordan and Jacobs (1994), *Hierarchical mixtures of experts and the EM algorithm*, Neural
+#   Computation 6: gates above gates, trained together with their experts.
+# - Hinton, Vinyals and Dean (2015), *Distilling the knowledge in a neural network*, section 5:
+#   specialists for groups of classes that are often confused, on top of one generalist.
+# - Nguyen, Yosinski and Clune (2015), *Deep neural networks are easily fooled*: how sure a network
+#   can be of what it has never seen.
+# - LeCun, Bottou, Bengio and Haffner (1998), *Gradient-based learning applied to document
+#   recognition*: the digits.
