@@ -60,7 +60,7 @@ from moe_keras.experts import ClassSubset, FrozenExpert
 from moe_keras.gates import PerClassGate
 from moe_keras.inspection import mean_interval, paired_interval
 from moe_keras.mixtures import Combine
-from moe_keras.training import AugmentedImages, FrozenOutputs, Triangle, assemble
+from moe_keras.training import AugmentedImages, FrozenOutputs, RouterLog, Triangle, assemble
 
 DATASET = "mnist"  # or "fashion_mnist", whose halves are clothes, and shoes and bags
 # Automatic tests set this to see the same steps on fewer images.
@@ -525,7 +525,9 @@ lab07.moved_weights.require()
 
 # %%
 def compiled(model):
-    model.compile(keras.optimizers.Adam(0.01), "sparse_categorical_crossentropy")
+    model.compile(
+        keras.optimizers.Adam(0.01), "sparse_categorical_crossentropy", metrics=["accuracy"]
+    )
     return model
 
 
@@ -545,18 +547,54 @@ print(f"moved: {len(moved)}, all in", " and ".join(sorted({path.split("/")[0] fo
 outputs = FrozenOutputs(BUILD / "frozen-outputs", verbose=0)
 
 
-def train_second_level(frozen, seed):
-    """The second level over some frozen members."""
+def train_second_level(frozen, seed, line):
+    """The second level over some frozen members, and how much its gates trusted the experts."""
     keras.utils.set_random_seed(seed)
-    said = [outputs(member, x_gates) for member in frozen]
+    said, said_of_choice = ([outputs(member, x) for member in frozen] for x in (x_gates, x_choice))
     head = compiled(second_level())
-    head.fit(said, y_gates, batch_size=250, epochs=20, verbose=0)
-    return head
+    seen = keras.Input((30,))
+    logs = [
+        RouterLog(
+            keras.Model(seen, head.get_layer(f"weights_{name}")(seen)),
+            np.concatenate(said_of_choice[1:], axis=-1),
+        )
+        for name in ("low", "high")
+    ]
+    file = BUILD / "curves" / f"07_second-level-{line}_seed{seed}"
+    history = head.fit(
+        said,
+        y_gates,
+        batch_size=250,
+        epochs=20,
+        validation_data=(said_of_choice, y_choice),
+        validation_batch_size=500,
+        callbacks=[keras.callbacks.CSVLogger(f"{file}.csv"), *logs],
+        verbose=0,
+    )
+    for name, log in zip(("low", "high"), logs, strict=True):
+        log.save(f"{file}_weights-{name}.csv")
+    curves[f"second level, {line}", seed] = history.history
+    return head, logs
 
 
 started = time.perf_counter()
-heads = {seed: train_second_level(trained_members[seed], seed) for seed in SEEDS}
+heads, router_logs = {}, {}
+for seed in SEEDS:
+    heads[seed], router_logs[seed] = train_second_level(trained_members[seed], seed, digits_in(low))
 print(f"second level trained, {len(SEEDS)} seeds: {time.perf_counter() - started:.0f} seconds")
+plots.lines(
+    {
+        f"{name} expert": (log.steps, np.array(log.shares)[:, 1])
+        for name, log in zip(NAMES, router_logs[0], strict=True)
+    },
+    "How much the second level believes the experts, seed 0",
+    source=digits.label,
+    x_label="batch",
+    y_label="mean weight of the expert",
+    reference=0.5,
+)
+
+# %%
 hierarchies = {
     seed: assemble(trained_members[seed], heads[seed], input_shape=(28, 28, 1)) for seed in SEEDS
 }
@@ -714,7 +752,9 @@ for seed in SEEDS:
         experts[ids, seed] = train_expert(ids, seed)
     gate = train_gate(best_halves, seed)
     rival_members[seed] = members(gate, bases[seed], best_halves, seed)
-rival_heads = {seed: train_second_level(rival_members[seed], seed) for seed in SEEDS}
+rival_heads = {
+    seed: train_second_level(rival_members[seed], seed, digits_in(best))[0] for seed in SEEDS
+}
 
 # %% [markdown]
 # And a rival without experts: the base itself, trained on, until it has been shown as many images
