@@ -892,7 +892,12 @@ print("the hierarchy is no worse than its base, within half a point:", bool(beat
 # Compare with the base trained on and with the mean of two bases, and with their costs.
 
 # %% [markdown] nbgrader={"grade": true, "grade_id": "question-helps", "locked": false, "points": 3, "schema_version": 3, "solution": true, "task": false}
-# No. It shows that four networks say more than one. TODO
+# Not by itself. The hierarchy asks four networks instead of one; they were shown more than twice as
+# many images, and several opinions are nearly always better than one. The fair rivals have the same
+# means: the base trained on has the same images in one network, the mean of two bases has two
+# opinions at half the cost, without experts or gates. Only a gain over these, with an interval above
+# 0, would be owed to the division of the digits. Where the intervals hold 0, or the sign changes
+# from seed to seed, what helped is more training and more opinions.
 
 # %% [markdown]
 # **B (3 marks).** Why is the switch, without the second level, no better than the base, though its
@@ -900,7 +905,12 @@ print("the hierarchy is no worse than its base, within half a point:", bool(beat
 # not change? What was different with animals and vehicles?
 
 # %% [markdown] nbgrader={"grade": true, "grade_id": "question-line", "locked": false, "points": 3, "schema_version": 3, "solution": true, "task": false}
-# TODO
+# Nearly all errors of the switch are lost at the gate. Most errors of a base cross the line between
+# 0-4 and 5-9, such as 4 and 9 or 3 and 5, and to send these to the right half a gate must know its
+# digits: it has the base's task, and does it about as well as the base. Along the better line fewer
+# errors cross, so less is lost at the gate. But the pairs that look alike still look alike; now they
+# are the experts' task, and errors move from the gate to the experts. With animals and vehicles few
+# errors cross, the gate is right far more often than the base, and the experts do the hard part.
 
 # %% [markdown]
 # **C (2 marks).** An expert is 99 % sure that a 7 is a 2. It has never seen a 7. What does its
