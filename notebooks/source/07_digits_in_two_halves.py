@@ -781,7 +781,7 @@ plots.training_curves(
 # %% [markdown]
 # ## 8 The test, once
 #
-# Six answers to each test image. The fourth rival costs nothing: the plain **mean of two bases** of
+# Six answers to each test image. One rival costs no training: the plain **mean of two bases** of
 # different seeds, without experts and without gates.
 
 # %% tags=["nbval-ignore-output"]
@@ -888,7 +888,7 @@ print("the hierarchy is no worse than its base, within half a point:", bool(beat
 #
 # Answer in a few sentences each, with figures from your own run. Your lecturer reads them.
 #
-# **A (3 marks).** The hierarchy beats its base. Does that show that dividing the digits helps?
+# **A (3 marks).** Does the hierarchy beat its base? Would that show that dividing the digits helps?
 # Compare with the base trained on and with the mean of two bases, and with their costs.
 
 # %% [markdown] nbgrader={"grade": true, "grade_id": "question-helps", "locked": false, "points": 3, "schema_version": 3, "solution": true, "task": false}
