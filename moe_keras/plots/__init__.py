@@ -1,13 +1,16 @@
 """Figures from arrays: each says what data it rests on and carries a description in words.
 
-Every function takes plain arrays and returns a `Picture`, which a notebook shows by itself and
-which `save` writes to a file. The keyword `source` is required, so that no figure hides that its
-data is a stand-in: pass `dataset.label`.
+Every function takes plain arrays (`model_graph` a model) and returns a `Picture`, which a notebook
+shows by itself and which `save` writes to a file. The keyword `source` is required, so that no
+figure hides that its data is a stand-in: pass `dataset.label`.
 """
 
 from moe_keras.plots.charts import intervals, label_balance, lines, training_curves
 from moe_keras.plots.decisions import decision
+from moe_keras.plots.flows import flow
+from moe_keras.plots.graphs import model_graph
 from moe_keras.plots.heatmaps import confusion_matrix, heatmap
+from moe_keras.plots.histograms import histogram
 from moe_keras.plots.images import image_grid, routing
 from moe_keras.plots.picture import Picture
 
@@ -15,11 +18,14 @@ __all__ = [
     "Picture",
     "confusion_matrix",
     "decision",
+    "flow",
     "heatmap",
+    "histogram",
     "image_grid",
     "intervals",
     "label_balance",
     "lines",
+    "model_graph",
     "routing",
     "training_curves",
 ]

@@ -24,14 +24,14 @@ def image_grid(images, titles, title, *, source, columns=10):
     Raises:
         ValueError: if images are not of rank 4 or not as many as the titles, or there are none.
     """
-    images = _checked(images, titles)
+    images = checked_images(images, titles)
     rows = math.ceil(len(images) / columns)
     size = (0.95 * columns, 0.6 + 1.15 * rows)
     figure, axes = new_figure(title, source, size, rows, columns, squeeze=False)
     for ax in axes.flat:
         ax.set_axis_off()
     for ax, image, text in zip(axes.flat, images, titles, strict=False):
-        _show(ax, image)
+        show_image(ax, image)
         ax.set_title(text, fontsize=8)
     alt = f"{len(images)} small images, {title}: {', '.join(map(str, titles))}. Data: {source}."
     return Picture(figure, title, alt)
@@ -54,7 +54,7 @@ def routing(images, weights, experts, titles, title, *, source):
     Raises:
         ValueError: if the images, weights, names and titles do not fit each other.
     """
-    images, weights = _checked(images, titles), np.asarray(weights)
+    images, weights = checked_images(images, titles), np.asarray(weights)
     if weights.shape != (len(images), len(experts)):
         raise ValueError(
             f"Expected weights of shape (images, experts) = {(len(images), len(experts))}. "
@@ -66,7 +66,7 @@ def routing(images, weights, experts, titles, title, *, source):
     )
     for index, (image, text) in enumerate(zip(images, titles, strict=True)):
         above, below = axes[:, index]
-        _show(above, image)
+        show_image(above, image)
         above.set_title(text, fontsize=8)
         above.set_axis_off()
         places = np.arange(len(experts))
@@ -87,7 +87,8 @@ def routing(images, weights, experts, titles, title, *, source):
     )
 
 
-def _checked(images, titles):
+def checked_images(images, titles):
+    """Images as an array, if they are images and as many as the titles."""
     images = pixel_images(images)
     if images.shape[-1] not in (1, 3):
         raise ValueError(
@@ -102,8 +103,8 @@ def _checked(images, titles):
     return images
 
 
-def _show(ax, image):
+def show_image(ax, image, **options):
+    """Draw one image, grey or coloured."""
     pixels = image.astype("uint8")
-    ax.imshow(
-        pixels.squeeze(-1) if pixels.shape[-1] == 1 else pixels, cmap="gray", vmin=0, vmax=255
-    )
+    pixels = pixels.squeeze(-1) if pixels.shape[-1] == 1 else pixels
+    ax.imshow(pixels, cmap="gray", vmin=0, vmax=255, **options)

@@ -178,3 +178,18 @@ def test_decision_has_a_panel_for_each_step():
     assert len(without.figure.axes) == 2
     with pytest.raises(ValueError, match=r"a weight for each of 1 experts. Received: shape \(2,\)"):
         plots.decision(None, [1.0], [1.0, 0.0], ["only"], "One", source="s")
+
+
+def test_histogram_draws_the_share_of_each_set_in_each_bin():
+    sets = {"own": [0.1, 0.6, 0.9, 1.0], "foreign": [0.3, 0.3]}
+    picture = plots.histogram(sets, "Sure?", source=SOURCE, label="probability", bins=2)
+    shares = [patch.get_data().values.tolist() for patch in picture.figure.axes[0].patches]
+    assert shares == [[0.25, 0.75], [1.0, 0.0]]
+    assert "own: median 0.75, 4 values" in picture.alt
+    assert_says_source(picture)
+
+
+@pytest.mark.parametrize("values", [[], [1.5], [-0.1, 0.5]])
+def test_histogram_refuses_what_it_cannot_show(values):
+    with pytest.raises(ValueError, match="from 0 to 1"):
+        plots.histogram({"a": values}, "T", source=SOURCE, label="x")
