@@ -132,7 +132,7 @@ WRONG = {
         (lambda w: one_hot(w) * w, "keeps its soft weight"),
         (lambda w: np.eye(3)[w.argmin(axis=1)], "lightest"),
         (lambda w: 1 - one_hot(w), "other way round"),
-        (np.round, "1, 0, 0"),
+        (np.round, "above a half"),
         (lambda w: w, "1, 0, 0"),
         (lambda w: one_hot(w).T, "of shape"),
     ],
