@@ -346,7 +346,7 @@ def first_level(kind, gate_says, base_says):
     choices = {
         "gate network": network,
         "base's sums": sums["probabilities"],
-        "mean of both": (network + sums["probabilities"]) / 2,
+        "mean of both": layers.Average()([network, sums["probabilities"]]),
     }
     return choices[kind]
 
@@ -421,8 +421,8 @@ pd.DataFrame(rows).T
 
 # %% tags=["nbval-ignore-output"]
 plots.training_curves(
-    {f"gates: {kind}": histories["mean of both", kind] for kind in SECOND_KINDS},
-    "Loss while the gates learn (dashed: held out)",
+    {kind: histories["mean of both", kind] for kind in SECOND_KINDS},
+    "Loss of the gates",
     source=cifar.label,
     metric="loss",
 )
@@ -753,8 +753,9 @@ def parts(i):
 
 
 travellers = [*repaired[:4], *broken[:3], *np.argsort(np.abs(first[:, 0] - 0.5))[:3]]
-travellers += [np.flatnonzero(right["mixture"] & (y == label))[0] for label in (1, 6)]
-travellers = list(dict.fromkeys(int(i) for i in travellers))
+for label in (1, 6):  # an automobile and a frog, as they should be
+    travellers += list(np.flatnonzero(right["mixture"] & (y == label))[:1])
+travellers = list(dict.fromkeys(travellers))
 plots.flow(
     cifar.x_test[travellers],
     {
