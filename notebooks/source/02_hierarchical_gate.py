@@ -374,7 +374,7 @@ def build_head(first_kind, second_kind):
 
 # %% tags=["nbval-ignore-output"]
 FIRST_KINDS, SECOND_KINDS = ("gate network", "base's sums", "mean of both"), ("constant", "sees")
-EPOCHS, BATCH = 40, 250
+EPOCHS, BATCH = 20, 250
 shuffled = np.random.default_rng(0).permutation(len(y))
 fitted, held_out = np.sort(shuffled[: len(y) // 2]), np.sort(shuffled[len(y) // 2 :])
 
@@ -620,13 +620,14 @@ seconds_asked = time.perf_counter() - started
 
 
 def mixtures(said):
-    """What the soft and the hard mixture answer."""
+    """What the base and the mixtures answer: nothing learnt, hard, and soft as trained."""
     first, second = weights_of_head.predict(said, batch_size=1000, verbose=0)
     pairs = np.stack(
         [np.stack([said[1], expert_says], axis=-1) for expert_says in said[2:]], axis=1
     )
     return {
         "base": said[1],
+        "mixture, all importances 0.5": hierarchical_sum(first, np.full_like(second, 0.5), pairs),
         "mixture, hard first gate": hierarchical_sum(hard_gate(first), second, pairs),
         "mixture": hierarchical_sum(first, second, pairs),
     }
@@ -654,7 +655,7 @@ pd.DataFrame(
 gains = {
     f"{name}, {views}": [100 * v for v in paired_interval(of[name], of["base"])]
     for views, of in (("two views", right), ("one view", right_one))
-    for name in ("mixture", "mixture, hard first gate")
+    for name in ("mixture", "mixture, hard first gate", "mixture, all importances 0.5")
 }
 plots.intervals(
     gains,
