@@ -114,7 +114,7 @@ def pretrain(
     ] = Path("build/pretrained"),
     widths: Annotated[str, typer.Option(help="Filters of each block.")] = "64,256,256",
     epochs: Annotated[
-        int | None, typer.Option(min=1, help="Default: base 14, an expert 36, the gate 8.")
+        int | None, typer.Option(min=1, help="Default: base 20, an expert 50, the gate 8.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Of weights, order, shifts and mirroring.")] = 0,
     precision: Annotated[

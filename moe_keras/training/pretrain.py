@@ -15,8 +15,8 @@ from moe_keras.training.recipe import start_vgg, train_vgg
 
 WIDTHS = (64, 256, 256)
 # An expert sees fewer images an epoch than the base; the gate goes on from the base.
-EPOCHS = {"base": 14, "group-gate": 8}
-EXPERT_EPOCHS = 36
+EPOCHS = {"base": 20, "group-gate": 8}
+EXPERT_EPOCHS = 50
 GATE_RATE = 0.1
 
 
@@ -44,7 +44,7 @@ def pretrain(
         output: folder to write `<dataset>/<network>.npz` and `.json` to. (Images of the stand-in
             make `<dataset>-stand-in`.)
         widths: of the blocks, see `vgg`.
-        epochs: how often each image is shown; `None`: 14 for the base, 36 for an expert, 8 for the
+        epochs: how often each image is shown; `None`: 20 for the base, 50 for an expert, 8 for the
             gate.
         seed: seed of first weights, order, shifts and mirroring. Not of the validation split, which
             is the same for all.
