@@ -327,6 +327,12 @@ lab02.hierarchical_sum.require()
 # What may a second-level gate see? We try two kinds. One is **constant**: it sees nothing and learns a
 # number for each class, so it believes the same experts whatever the image. The other **sees** what
 # its two experts say, 20 numbers. And we try the three first gates of section 3.
+#
+# And what shall the gates learn to make small? Cross-entropy, as usual, or the mean squared error to
+# the right answer, 1 for the true class and 0 for the others: the **Brier score**. Both are least for
+# the true probabilities. But cross-entropy takes logarithms, so a few images whose true class gets
+# next to nothing count more than all others together. In the Brier score no image can count for more
+# than a little.
 
 
 # %%
@@ -370,7 +376,7 @@ def build_head(first_kind, second_kind):
 
 # %% [markdown]
 # Half of the validation images train the gates, each with its mirror image. The other half is held
-# out: it shows which of the six pairs to choose, and whether a gate learns its images by heart.
+# out: it shows which gates to choose, and whether a gate learns its images by heart.
 
 # %% tags=["nbval-ignore-output"]
 FIRST_KINDS, SECOND_KINDS = ("gate network", "base's sums", "mean of both"), ("constant", "sees")
@@ -380,18 +386,18 @@ fitted, held_out = np.sort(shuffled[: len(y) // 2]), np.sort(shuffled[len(y) // 
 
 
 def both_views(which):
-    """What everyone says of these validation images and of their mirror images, and the labels."""
+    """What everyone says of these validation images and their mirror images; one-hot labels."""
     said = [np.concatenate([a[which], b[which]]) for a, b in zip(view, mirror_view, strict=True)]
-    return said, np.concatenate([y[which], y[which]])
+    return said, np.eye(10)[np.concatenate([y[which], y[which]])]
 
 
-def train_head(first_kind, second_kind, which, watch=None):
+def train_head(first_kind, second_kind, which, watch=None, loss="mse"):
     keras.utils.set_random_seed(0)
     head, weights = build_head(first_kind, second_kind)
-    head.compile(keras.optimizers.Adam(0.02), "sparse_categorical_crossentropy")
+    head.compile(keras.optimizers.Adam(0.02), loss)
     said, labels = both_views(which)
     history = head.fit(
-        said, labels, BATCH, EPOCHS, validation_data=watch, validation_batch_size=1000, verbose=0
+        said, labels, BATCH, EPOCHS, validation_data=watch, validation_batch_size=5000, verbose=0
     )
     return head, weights, history.history
 
@@ -401,40 +407,41 @@ def ask(head):
     return lambda images: head.predict(everyone(images), batch_size=1000, verbose=0)
 
 
-rows, histories, losses = {}, {}, {}
+rows, histories, scores = {}, {}, {}
+candidates = [(first, second, "mse") for first in FIRST_KINDS for second in SECOND_KINDS]
+candidates += [("mean of both", kind, "categorical_crossentropy") for kind in SECOND_KINDS]
 started = time.perf_counter()
-for first_kind in FIRST_KINDS:
-    for second_kind in SECOND_KINDS:
-        head, _, history = train_head(first_kind, second_kind, fitted, both_views(held_out))
-        histories[first_kind, second_kind] = history
-        losses[first_kind, second_kind] = history["val_loss"][-1]
-        correct = two_views(ask(head), cifar.x_validation).argmax(axis=1) == y
-        trainable = sum(int(np.prod(v.shape)) for v in head.trainable_variables)
-        rows[f"{first_kind}, {second_kind}"] = {
-            "trainable parameters": trainable,
-            "loss, held out": f"{losses[first_kind, second_kind]:.4f}",
-            "accuracy, held out": f"{correct[held_out].mean():.2%}",
-            "accuracy, fitted": f"{correct[fitted].mean():.2%}",
-        }
+for kinds in candidates:
+    *pair, loss = kinds
+    head, _, histories[kinds] = train_head(*pair, fitted, both_views(held_out), loss)
+    says = two_views(ask(head), cifar.x_validation)
+    scores[kinds] = np.square(says - np.eye(10)[y])[held_out].sum(axis=1).mean()
+    correct = says.argmax(axis=1) == y
+    rows[kinds] = {
+        "trainable parameters": sum(int(np.prod(v.shape)) for v in head.trainable_variables),
+        "Brier score, held out": f"{scores[kinds]:.4f}",
+        "accuracy, held out": f"{correct[held_out].mean():.2%}",
+        "accuracy, fitted": f"{correct[fitted].mean():.2%}",
+    }
 gate_epoch = (time.perf_counter() - started) / (EPOCHS * len(rows))
-pd.DataFrame(rows).T
+pd.DataFrame(rows).T.rename_axis(["first gate", "second-level gates", "loss"])
 
 # %% tags=["nbval-ignore-output"]
 plots.training_curves(
-    {kind: histories["mean of both", kind] for kind in SECOND_KINDS},
-    "Loss of the gates",
+    {kind: histories["mean of both", kind, "mse"] for kind in SECOND_KINDS},
+    "Squared error of the gates",
     source=cifar.label,
     metric="loss",
 )
 
 # %% [markdown]
-# We take the pair with the smallest loss on the held-out half, and train its gates once more, now on
-# all validation images.
+# We take the gates with the best (smallest) Brier score on the held-out half, and train them once
+# more, now on all validation images.
 
 # %% tags=["nbval-ignore-output"]
-FIRST, SECOND = min(losses, key=losses.get)
-head, weights_of_head, _ = train_head(FIRST, SECOND, np.arange(len(y)))
-print(f"first gate: {FIRST}; second-level gates: {SECOND}")
+FIRST, SECOND, LOSS = min(scores, key=scores.get)
+head, weights_of_head, _ = train_head(FIRST, SECOND, np.arange(len(y)), loss=LOSS)
+print(f"first gate: {FIRST}; second-level gates: {SECOND}; loss: {LOSS}")
 plots.model_graph(head, "The head: what the networks say in, the answer out", source=cifar.label)
 
 # %% [markdown]
@@ -828,7 +835,7 @@ explanation.plot(0, source=f"a sample photograph; networks: {cifar.label}")
 # %% tags=["figures", "nbval-ignore-output"]
 gain = paired_interval(right["mixture"], right["base"])
 print(f"data: {cifar.label}, {len(y):,} test images, two views")
-print(f"first gate: {FIRST}; second level: {SECOND}")
+print(f"first gate: {FIRST}; second level: {SECOND}; loss: {LOSS}")
 for name in right:
     print(f"{name}: {right[name].mean():.2%} (one view {right_one[name].mean():.2%})")
 print(f"gain: {100 * gain.difference:+.2f} points [{100 * gain.low:+.2f}, {100 * gain.high:+.2f}]")
@@ -921,4 +928,6 @@ print("the frozen networks have not moved:", np.allclose(asked_anew, view[1][:10
 #   the VGG.
 # - Wolpert (1992), *Stacked generalization*, Neural Networks 5: why what combines models must learn on
 #   data that the models have not seen.
+# - Brier (1950), *Verification of forecasts expressed in terms of probability*, Monthly Weather Review
+#   78: the squared error of probabilities.
 # - Guo, Pleiss, Sun and Weinberger (2017), *On calibration of modern neural networks*.
