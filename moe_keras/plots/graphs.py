@@ -93,23 +93,24 @@ def _open(layer, input_shape, depth):
 
 
 def _open_mixture(mixture, input_shape, depth):
-    parts = [mixture.gate, *([mixture.experts] if mixture.stacked else mixture.experts)]
+    boxes = [_part(mixture.gate, input_shape, depth)]
+    if mixture.stacked:  # it takes tokens sorted by expert, of another shape than the mixture's
+        boxes.append(_part(mixture.experts, None, depth))
+    else:
+        boxes += [_part(expert, input_shape, depth) for expert in mixture.experts]
     shared = getattr(mixture, "shared_experts", None) or []
-    boxes = []
-    for part in [*parts, *shared]:
-        # A StackedMLP takes its tokens sorted by expert: another shape than the mixture's.
-        known = input_shape is not None and part is not (
-            mixture.experts if mixture.stacked else None
-        )
-        shape = output_shape(part, input_shape) if known else None
-        boxes.append(_box(part, input_shape if known else None, shape, depth - 1))
+    boxes += [_part(expert, input_shape, depth) for expert in shared]
     boxes.append(_Leaf(["weighted sum"], PLAIN))
     return boxes, [(i, len(boxes) - 1) for i in range(len(boxes) - 1)]
 
 
+def _part(layer, input_shape, depth):
+    shape = None if input_shape is None else output_shape(layer, input_shape)
+    return _box(layer, input_shape, shape, depth - 1)
+
+
 def _open_model(model, depth):
     uses = _uses(model)
-    place = {key: i for i, key in enumerate(uses)}
     chained = _chains(uses)
     boxes, box_of = [], {}
     for key, use in uses.items():
@@ -124,8 +125,8 @@ def _open_model(model, depth):
             boxes.append(_box(use.layer, _shape(use.inputs), _shape(use.outputs), depth - 1))
     joined = [
         (box_of[source], box_of[key])
-        for key in sorted(uses, key=place.get)
-        for source in uses[key].sources
+        for key, use in uses.items()
+        for source in use.sources
         if box_of[source] != box_of[key]
     ]
     return boxes, list(dict.fromkeys(joined))
@@ -156,20 +157,20 @@ def _chains(uses):
     def plain(key):
         return _open(uses[key].layer, None, 1) is None
 
+    def leads_to_one(key):
+        return len(followers[key]) == 1
+
     def continues(key):
         """Whether this use follows a plain one that leads nowhere else."""
         sources = uses[key].sources
-        return plain(key) and len(sources) == 1 and plain(sources[0]) and _single(sources[0])
-
-    def _single(key):
-        return len(followers[key]) == 1
+        return plain(key) and len(sources) == 1 and plain(sources[0]) and leads_to_one(sources[0])
 
     chains = {}
     for key in uses:
         if continues(key):
             continue
         chain = [key]
-        while _single(chain[-1]) and continues(followers[chain[-1]][0]):
+        while leads_to_one(chain[-1]) and continues(followers[chain[-1]][0]):
             chain.append(followers[chain[-1]][0])
         if len(chain) >= LONG_CHAIN:
             chains[key] = chain

@@ -60,7 +60,7 @@ def routing(images, weights, experts, titles, title, *, source):
             f"Expected weights of shape (images, experts) = {(len(images), len(experts))}. "
             f"Received: shape {weights.shape}"
         )
-    size = (1.25 * len(images) + 0.8, 3.0)
+    size = (max(1.25 * len(images) + 0.8, 4.6), 3.0)
     figure, axes = new_figure(
         title, source, size, 2, len(images), squeeze=False, gridspec_kw={"height_ratios": [3, 2]}
     )
