@@ -17,7 +17,7 @@ from moe_keras.runs import RunFolder, Settings, resume, train
 from moe_keras.runs.state import restore_state, save_state
 
 SETTINGS = Settings(
-    "guided", expert="mlp", epochs=4, batch_size=20, experts=2, guidance_anneal=3, patience=3
+    "guided", expert="mlp", epochs=3, batch_size=30, experts=2, guidance_anneal=2, patience=2
 )
 TRAINING = """
 import sys
@@ -115,24 +115,33 @@ def test_router_biases_moments_and_random_states_are_restored(tmp_path):
         gate = moe_keras.BiasBalancedGate(2, top_k=1, update_rate=0.1)
         stack = [keras.Input((4,)), keras.layers.Dropout(0.5), moe_keras.SparseMoE(experts, gate)]
         built = keras.Sequential(stack)
-        built.compile("adam", "sparse_categorical_crossentropy")
+        # So long steps that moments which were lost would show far beyond rounding.
+        built.compile(keras.optimizers.Adam(0.1), "sparse_categorical_crossentropy")
         return built
 
     keras.utils.set_random_seed(1)
     x, y = np.random.default_rng(0).normal(1, size=(31, 4)), np.arange(31) % 3
     first, second = model(), model()
-    first.fit(x, y, verbose=0, shuffle=False, batch_size=31)  # odd: no even load
+    first.train_on_batch(x, y)
     save_state(tmp_path / "state.npz", first, [{"loss": 1.0}])
     assert restore_state(tmp_path / "state.npz", second) == [{"loss": 1.0}]
-    assert np.any(np.array(second.layers[1].gate.bias))
+    # An odd number of images: one expert of the two had more, and its bias went down.
+    assert sorted(np.array(second.layers[1].gate.bias)) == pytest.approx([-0.1, 0.1])
+    for a, b in zip(state_of(first), state_of(second), strict=True):
+        np.testing.assert_array_equal(a, b)
     for each in (first, second):
-        each.fit(x, y, verbose=0, shuffle=False, epochs=2)
-    for a, b in zip(first.variables, second.variables, strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+        each.train_on_batch(x, y)
+    for a, b in zip(state_of(first), state_of(second), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-4)
     other = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
     other.compile("adam", "mse")
     with pytest.raises(ValueError, match="checkpoint of this model"):
         restore_state(tmp_path / "state.npz", other)
+
+
+def state_of(model):
+    own = [v for v in model.variables if v.name not in ("total", "count")]  # without the metrics
+    return [np.array(v) for v in (*own, *model.optimizer.variables)]
 
 
 @pytest.fixture(scope="module")
