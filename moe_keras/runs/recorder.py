@@ -8,7 +8,12 @@ import numpy as np
 from moe_keras.arguments import positive_integer
 from moe_keras.runs.figures import curve_figures, epoch_figures, save_figure
 from moe_keras.runs.folder import RunFolder
-from moe_keras.runs.observation import Observation, observe_model, spread_samples
+from moe_keras.runs.observation import (
+    Observation,
+    check_parquet,
+    observe_model,
+    spread_samples,
+)
 from moe_keras.runs.report import write_report
 from moe_keras.runs.scalars import ScalarLog
 
@@ -46,6 +51,7 @@ class RunRecorder(keras.callbacks.Callback):
 
     Raises:
         FileExistsError: if the folder is not empty.
+        ModuleNotFoundError: if `parquet` is asked for and pandas or pyarrow is not installed.
         ValueError: if `rows` is below 1, x and y differ in length, or `monitor` is no metric of
             the training.
 
@@ -93,6 +99,8 @@ class RunRecorder(keras.callbacks.Callback):
                 f"Received: {len(x)} inputs and {len(y)} labels"
             )
         self.rows = positive_integer("rows", rows)
+        if parquet:
+            check_parquet()  # now, and not after an hour's epoch
         self.x, self.y, self.split = x, np.asarray(y).reshape(-1), split
         names = range(int(self.y.max()) + 1) if class_names is None else class_names
         self.class_names = [str(name) for name in names]

@@ -109,8 +109,8 @@ def all_alike(images, features, mixture):
 
 def guided_twice(images, features, mixture):
     labels = keras.Input((), dtype="int32")
-    weights = mixture.gate(features, labels)["probabilities"]
-    weights = 0.5 * weights + 0.5 * mixture.gate(features, labels)["probabilities"]
+    weights = [mixture.gate(features, labels)["probabilities"] for _ in range(2)]
+    weights = keras.layers.Average()(weights)
     return keras.Model([images, labels], combined(weights, features, mixture))
 
 

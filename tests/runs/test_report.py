@@ -1,6 +1,7 @@
 import base64
 import re
 import shutil
+import sys
 
 import pytest
 import tensorflow as tf
@@ -18,14 +19,17 @@ def runs(tmp_path_factory):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(data, "load", tiny_dataset)
-        # The page draws its own figures; these here would only take time.
+        # Figures take their time, and those of the page are enough.
         for name in ("epoch_figures", "curve_figures"):
             patch.setattr(recorder, name, lambda *arguments: {})
+        for module in (recorder, sys.modules[train.__module__]):
+            patch.setattr(module, "write_report", lambda path: None)
         settings = {"expert": "mlp", "experts": 2, "epochs": 1, "batch_size": 30}
         folder = tmp_path_factory.mktemp("runs")
         tf.config.run_functions_eagerly(True)
         for kind in ("basic", "guided"):
             train(Settings(kind, **settings), folder / kind)
+    write_report(folder / "guided")
     return folder
 
 

@@ -29,7 +29,7 @@ MARKS = []
 
 
 @pytest.fixture
-def base_mark(tmp_path_factory, no_figures):
+def base_mark(tmp_path_factory, metrics_alone):
     """The mark of BASE, trained once."""
     if not MARKS:
         MARKS.append(mark(run(tmp_path_factory.mktemp("base"))))
@@ -55,17 +55,17 @@ def base_mark(tmp_path_factory, no_figures):
     ],
     ids=str,
 )
-def test_an_option_changes_the_run(tmp_path, no_figures, base_mark, change):
+def test_an_option_changes_the_run(tmp_path, metrics_alone, base_mark, change):
     assert mark(run(tmp_path, **change)) != base_mark
 
 
-def test_the_same_settings_give_the_same_run(tmp_path, no_figures, base_mark):
+def test_the_same_settings_give_the_same_run(tmp_path, metrics_alone, base_mark):
     again = mark(run(tmp_path))
     for name, values in base_mark.items():
         np.testing.assert_allclose(again[name], values, rtol=1e-4, err_msg=name)
 
 
-def test_patience_ends_a_run(tmp_path, no_figures):
+def test_patience_ends_a_run(tmp_path, metrics_alone):
     # So small a step leaves the accuracy as it was.
     folder = run(tmp_path, epochs=4, patience=1, learning_rate=1e-12, batch_size=60)
     assert folder.metrics()["epoch"] == [1, 2]
@@ -83,7 +83,7 @@ def test_guidance_falls_to_0_along_a_line(anneal, wanted):
     assert strengths == wanted
 
 
-def test_a_run_that_is_told_to_anneal_does(tmp_path, no_figures):
+def test_a_run_that_is_told_to_anneal_does(tmp_path, metrics_alone):
     strengths = []
     watch = keras.callbacks.LambdaCallback(
         on_epoch_end=lambda epoch, logs: strengths.extend(
