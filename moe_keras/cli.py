@@ -228,7 +228,7 @@ def train(
     assign: Annotated[
         str | None, typer.Option(help='Labels of each expert, "0,1|2,3". Default: an even split.')
     ] = None,
-    epochs: Annotated[int | None, typer.Option(help="Default: 10.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Default: 8.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Default: 128.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Default: 0.003.")] = None,
     patience: Annotated[

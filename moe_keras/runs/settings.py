@@ -47,7 +47,7 @@ class Settings:
     backbone: str | None = None
     backbone_weights: str = "pretrained"
     assign: str | None = None
-    epochs: int = 10
+    epochs: int = 8
     batch_size: int = 128
     learning_rate: float = 0.003
     patience: int = 5

@@ -184,7 +184,7 @@ def test_guidance_teaches_the_gate():
         nets = build_networks(dataclasses.replace(BASE, guidance=guidance), dataset, HALVES)
         switch_dropout_off(nets.taught)
         nets.taught.compile(keras.optimizers.Adam(0.01), "sparse_categorical_crossentropy")
-        for _ in range(15):
+        for _ in range(6):
             nets.taught.train_on_batch([x, y], y)
         _, weights = nets.observe(dataset.x_test)
         shares[guidance] = np.mean(weights.argmax(axis=1) == np.where(dataset.y_test < 5, 0, 1))
