@@ -9,7 +9,13 @@ T = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
 
 
 class MeanInterval(NamedTuple):
-    """A mean and the ends of its interval, in the unit of the values."""
+    """A mean and the ends of its interval, in the unit of the values.
+
+    Attributes:
+        mean: the mean.
+        low: lower end of the interval.
+        high: upper end.
+    """
 
     mean: float
     low: float
