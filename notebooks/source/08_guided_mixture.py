@@ -78,7 +78,7 @@ tf.get_logger().setLevel("ERROR")  # its hints on speed are not for this lab
 # choices are made on the validation images; the test images wait for section 8.
 
 # %% tags=["nbval-ignore-output"]
-digits = load(DATASET, subset=0.15 if QUICK else 0.5)
+digits = load(DATASET, subset=0.2 if QUICK else 0.5)
 print(digits)
 
 # %% [markdown]
