@@ -538,6 +538,8 @@ lost = {
     kind: np.array([lost_without(networks[kind, SEEDS[0]], e) for e in range(NUM_EXPERTS)])
     for kind in ("basic", "guided")
 }
+own = np.mean([lost["guided"][e, list(labels)] for e, labels in enumerate(PAIRS)])
+others = np.mean([np.delete(lost["guided"][e], list(labels)) for e, labels in enumerate(PAIRS)])
 for kind, values in lost.items():
     display(
         plots.heatmap(
@@ -552,14 +554,15 @@ for kind, values in lost.items():
     )
 
 # %% [markdown]
-# Each guided expert is the only one that knows its two digits: without it they are lost, and the
-# other eight keep what they had. That is what guidance is for: a part that can be found, tested and
-# replaced by itself. It is also the price. Nobody stands in for a part that is gone.
+# In both, the labels that went to an expert suffer without it. But in the guided mixture we knew
+# beforehand which, from the plan alone, and no other label is touched. That is what guidance is for:
+# a part that can be found, tested and replaced by itself. How much a label loses depends on what the
+# other experts have picked up of it, from the few images that went astray in training.
 #
 # ## 8 The test, once
 #
 # Accuracy, and the share of test images that go to an expert of their label, without any labels.
-# Each kind is compared with basic seed by seed, for both start from the same weights.
+# Each kind is compared with basic seed by seed.
 
 # %% tags=["nbval-ignore-output"]
 test = {}
@@ -613,6 +616,8 @@ print(f"data: {digits.label}, {len(digits.y_test):,} test images")
 for kind, values in results.items():
     print(f"{kind}, accuracy: {values['accuracy'].mean:.2f} %")
     print(f"{kind}, to an expert of their label: {values['routed'].mean:.1f} %")
+print(f"points that an expert's own labels lose without it, guided: {own:.1f}")
+print(f"points that other labels lose without it, guided: {others:.1f}")
 for kind, interval in costs.items():
     print("{}, accuracy less basic: {:+.2f} [{:+.2f}, {:+.2f}]".format(kind, *interval))
 at_end = metrics["annealed"]["routed"].iloc[EPOCHS // 2 - 1]
@@ -620,8 +625,6 @@ print(f"annealed, routed on validation when guidance ends: {100 * at_end:.1f} %"
 
 # %% tags=["verdicts"]
 routes = {kind: [test[kind, seed]["routed"] for seed in SEEDS] for kind in PLANS}
-own = np.mean([lost["guided"][e, list(labels)] for e, labels in enumerate(PAIRS)])
-others = np.mean([np.delete(lost["guided"][e], list(labels)) for e, labels in enumerate(PAIRS)])
 print("the wanted shares name the group:", abs(told["wanted"] - np.log(5)) < 1e-3)
 print("the base rate tells nothing of the label:", abs(told["published"]) < 1e-3)
 print("same answer with and without labels:", same)
@@ -631,7 +634,7 @@ print("the base rate guides nothing (under 60 %):", max(routes["base rate"]) < 6
 print("basic has a plan of its own (under 60 %):", max(routes["basic"]) < 60)
 print("annealed still goes by the plan (over 90 %):", min(routes["annealed"]) > 90)
 print("guidance costs less than two points:", costs["guided"].mean > -2)
-print("without its expert a label is lost, others are not:", bool(own > 50 and others < 5))
+print("without an expert its own labels suffer, others do not:", bool(own > 15 and others < 3))
 
 # %% [markdown]
 # ## Questions

@@ -18,7 +18,7 @@ from moe_keras.runs import RunFolder, Settings, resume, train
 from moe_keras.runs.state import restore_state, save_state
 
 SETTINGS = Settings(
-    "guided", expert="mlp", epochs=3, batch_size=30, experts=2, guidance_anneal=2, patience=2
+    "guided", expert="mlp", epochs=2, batch_size=30, experts=2, guidance_anneal=2, patience=2
 )
 TRAINING = """
 import sys
@@ -48,7 +48,7 @@ def test_a_killed_run_goes_on_to_the_same_end(ended, tmp_path, no_figures):
     while not killed.state_file.exists() and process.poll() is None:
         assert time.monotonic() < deadline
         time.sleep(0.01)
-    time.sleep(0.3)  # into the epoch after it
+    time.sleep(0.02)  # into the epoch after it
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL  # and had not ended by itself
     check_whole(killed)
