@@ -1,12 +1,14 @@
 """How much a RunRecorder slows an epoch, and whether memory stays flat.
 
-    python benchmarks/recorder_overhead.py [epochs] [fraction of MNIST]
+    python -m benchmarks.recorder_overhead [pairs] [fraction of MNIST]
 
-Prints the median seconds of an epoch without and with the recorder (processor time, so that other
-work on the machine does not count), and the memory in use after each epoch.
+Epochs without and with the recorder take turns on one and the same model. What counts is processor
+time, of all threads, so that other work on the machine does not. Then 30 short epochs are recorded,
+and the memory in use is noted after each. Both go to results/recorder_overhead.json.
 """
 
-import statistics
+import json
+import os
 import sys
 import tempfile
 import time
@@ -14,13 +16,19 @@ from pathlib import Path
 
 import keras
 
+from benchmarks.machine import describe
 from moe_keras import data
+from moe_keras.files import write_text
+from moe_keras.inspection import mean_interval
 from moe_keras.runs import RunRecorder, Settings
 from moe_keras.runs.networks import build_networks
 
+RESULTS = Path(__file__).parent / "results" / "recorder_overhead.json"
+SHORT_EPOCHS = 30
+
 
 class Clock(keras.callbacks.Callback):
-    """Notes processor time and memory after each epoch."""
+    """Notes processor time and memory after each epoch; the last callback of all."""
 
     def __init__(self):
         super().__init__()
@@ -32,36 +40,61 @@ class Clock(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         self.seconds.append(time.process_time() - self.start)
         pages = int(Path("/proc/self/statm").read_text().split()[1])
-        self.megabytes.append(pages * 4096 / 2**20)
+        self.megabytes.append(pages * os.sysconf("SC_PAGE_SIZE") / 2**20)
 
 
-def measure(dataset, epochs, recorded):
-    """A training's clock."""
-    keras.utils.set_random_seed(0)
-    nets = build_networks(Settings("basic"), dataset.x_train.shape[1:], dataset.num_classes)
-    nets.used.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+def train(nets, dataset, epochs, recorded):
+    """Train, and give the clock."""
     held_out = (dataset.x_validation, dataset.y_validation)
     clock = Clock()
     with tempfile.TemporaryDirectory() as folder:
-        recorder = RunRecorder(folder, *held_out, observe=nets.observe, source=dataset.label)
+        callbacks = [clock]
+        if recorded:
+            options = {"observe": nets.observe, "source": dataset.label}
+            callbacks = [RunRecorder(folder, *held_out, **options), clock]
         nets.used.fit(
             dataset.x_train,
             dataset.y_train,
             batch_size=128,
             epochs=epochs,
             validation_data=held_out,
-            callbacks=[recorder, clock] if recorded else [clock],
+            callbacks=callbacks,
             verbose=0,
         )
     return clock
 
 
+def main(pairs, subset):
+    """Measure, print and write."""
+    dataset = data.load("mnist", subset=subset)
+    keras.utils.set_random_seed(0)
+    nets = build_networks(Settings("basic"), dataset)
+    nets.used.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    train(nets, data.load("mnist", subset=0.01), epochs=1, recorded=True)  # traces all there is
+    turns = [
+        [train(nets, dataset, 1, recorded).seconds[0] for recorded in (False, True)]
+        for _ in range(pairs)
+    ]
+    slower = mean_interval([100 * (on / off - 1) for off, on in turns])
+    memory = train(nets, data.load("mnist", subset=0.01), SHORT_EPOCHS, recorded=True).megabytes
+    results = {
+        "machine": describe(),
+        "data": str(dataset),
+        "processor seconds of an epoch [without, with]": turns,
+        "slower, per cent [mean, low, high]": slower,
+        "MB after each short epoch": [round(value) for value in memory],
+    }
+    write_text(RESULTS, json.dumps(results, indent=2) + "\n")
+    print(dataset)
+    for off, on in turns:
+        print(f"{off:.1f} s without, {on:.1f} s with the recorder")
+    print("slower by {:.1f} % [{:.1f}, {:.1f}]".format(*slower))
+    print("MB after each short epoch:", *(f"{value:.0f}" for value in memory))
+
+
 if __name__ == "__main__":
-    epochs = int(sys.argv[1]) if len(sys.argv) > 1 else 5
-    images = data.load("mnist", subset=float(sys.argv[2]) if len(sys.argv) > 2 else None)
-    print(images)
-    clocks = {recorded: measure(images, epochs, recorded) for recorded in (False, True)}
-    # The first epoch traces; figures fall into every one of the first ten.
-    off, on = (statistics.median(clocks[recorded].seconds[1:]) for recorded in (False, True))
-    print(f"seconds an epoch: {off:.2f} without, {on:.2f} with the recorder ({on / off - 1:+.1%})")
-    print("MB after each epoch:", *(f"{m:.0f}" for m in clocks[True].megabytes))
+    chosen = sys.argv[1:]
+    main(
+        pairs=int(chosen[0]) if chosen else 6,
+        subset=float(chosen[1]) if len(chosen) > 1 else None,
+    )

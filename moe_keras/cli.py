@@ -219,15 +219,16 @@ def train(
     experts: Annotated[int | None, typer.Option(help="How many. Default: 5.")] = None,
     expert: Annotated[str | None, typer.Option(help="mlp or cnn (the default).")] = None,
     backbone: Annotated[
-        str | None, typer.Option(help="A network of keras.applications, such as MobileNetV2.")
+        str | None,
+        typer.Option(help="vgg, or a network of keras.applications, such as MobileNetV2."),
     ] = None,
     backbone_weights: Annotated[
-        str | None, typer.Option(help="imagenet (the default; frozen) or random (trained).")
+        str | None, typer.Option(help="pretrained (the default; frozen) or random (trained).")
     ] = None,
     assign: Annotated[
         str | None, typer.Option(help='Labels of each expert, "0,1|2,3". Default: an even split.')
     ] = None,
-    epochs: Annotated[int | None, typer.Option(help="Default: 10.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Default: 8.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Default: 128.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Default: 0.003.")] = None,
     patience: Annotated[

@@ -80,7 +80,7 @@ def assignment_matrix(groups):
     """An assignment as a matrix of 0 and 1, a row for each label: what `LabelGuidedGate` takes.
 
     Args:
-        groups: labels for each expert; together 0 to C - 1.
+        groups: labels for each expert; together 0 to C - 1. A label may have several experts.
 
     Returns:
         Array (C, E).
@@ -90,7 +90,7 @@ def assignment_matrix(groups):
     >>> assignment_matrix([(0, 2), (1,)]).tolist()
     [[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]]
     """
-    matrix = np.zeros((sum(map(len, groups)), len(groups)))
+    matrix = np.zeros((1 + max(map(max, groups)), len(groups)))
     for expert, labels in enumerate(groups):
         matrix[list(labels), expert] = 1
     return matrix

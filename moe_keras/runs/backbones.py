@@ -1,11 +1,11 @@
-"""Models of keras.applications as the shared first part of a mixture."""
+"""Pretrained networks as the shared first part of a mixture."""
 
 import sys
 
 import keras
 from keras import layers
 
-from moe_keras.experts import FrozenExpert
+from moe_keras.experts import FrozenExpert, pretrained_vgg, vgg
 
 # How each family wants its pixels; the families that are not here scale them inside.
 SCALING = {
@@ -42,24 +42,27 @@ class ImageNetPixels(layers.Layer):
         return {**super().get_config(), "mode": self.mode}
 
 
-def backbone(images, name, weights):
-    """The features that a network of keras.applications finds.
+def backbone(images, name, weights, key):
+    """The features that a network finds before it pools them.
 
     Args:
         images: symbolic tensor (B, height, width, 1 or 3), pixel values 0 to 255.
-        name: of the network, such as "MobileNetV2".
-        weights: "imagenet" or "random".
+        name: of the network: "vgg", or one of keras.applications, such as "MobileNetV2".
+        weights: "pretrained" (and frozen) or "random".
+        key: of the dataset, as `pretrained_vgg` takes it.
 
     Returns:
         Symbolic tensor (B, h, w, D).
 
     Raises:
-        ValueError: if there is no such network.
-        ConnectionError: if its weights cannot be downloaded.
+        ValueError: if there is no such network, or no weights of "vgg" for this dataset.
+        ConnectionError: if weights cannot be downloaded.
     """
-    known = sorted(n for n in dir(keras.applications) if n[0].isupper())
+    known = ["vgg", *sorted(n for n in dir(keras.applications) if n[0].isupper())]
     if name not in known:
         raise ValueError(f"Expected backbone to be one of {', '.join(known)}. Received: {name!r}")
+    if name == "vgg":
+        return _vgg(images, weights, key)
     build = getattr(keras.applications, name)
     family = sys.modules[build.__module__].__name__.rpartition(".")[2]
     size = max(SMALLEST.get(family, 32), *images.shape[1:3])
@@ -78,3 +81,20 @@ def backbone(images, name, weights):
             f"--backbone-weights random trains it from scratch. Received: {error}"
         ) from error
     return FrozenExpert(network)(x)
+
+
+def _vgg(images, weights, key):
+    if weights == "random":
+        return _before_pooling(vgg(num_classes=2, input_shape=images.shape[1:]))(images)
+    try:
+        trained = pretrained_vgg("base", key)
+    except ValueError as error:
+        raise ValueError(
+            f"{error}. Without them, --backbone-weights random trains a VGG from scratch"
+        ) from None
+    return FrozenExpert(_before_pooling(trained.layer))(images)
+
+
+def _before_pooling(network):
+    *_, features, _pooling, _answer = network.layers
+    return keras.Model(network.input, features.output, name="vgg")

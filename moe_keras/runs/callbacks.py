@@ -70,20 +70,17 @@ def is_over(history, monitor, patience):
     return bool(patience) and len(history) - best_epoch(history, monitor) >= patience
 
 
-class EpochStart(keras.callbacks.Callback):
-    """Tells the batches which epoch it is, and the guidance how strong it is to be.
+class AnnealGuidance(keras.callbacks.Callback):
+    """Lets the guidance of a gate fall to 0 along a line, a step each epoch.
 
     Args:
-        batches: `SeededBatches`.
-        gate: `LabelGuidedGate`, or None.
-        anneal: epochs over which the guidance falls to 0; 0: it stays.
+        gate: `LabelGuidedGate`.
+        epochs: until it is 0.
     """
 
-    def __init__(self, batches, gate, anneal):
+    def __init__(self, gate, epochs):
         super().__init__()
-        self.batches, self.gate, self.anneal = batches, gate, anneal
+        self.gate, self.epochs = gate, epochs
 
     def on_epoch_begin(self, epoch, logs=None):
-        self.batches.start(epoch)
-        if self.gate is not None and self.anneal:
-            self.gate.strength.assign(self.gate.guidance * max(0.0, 1 - epoch / self.anneal))
+        self.gate.strength.assign(self.gate.guidance * max(0.0, 1 - epoch / self.epochs))

@@ -43,7 +43,7 @@ def _heatmap(seen, class_names, experts, when, source):
 
 def _usage(seen, class_names, experts, when, source):
     counts = {"heaviest expert": np.bincount(seen.chosen(), minlength=len(experts))}
-    title = f"Images for which each expert is the heaviest, {when}"
+    title = f"Expert usage, {when}"
     return plots.label_balance(counts, experts, title, source=source)
 
 

@@ -46,7 +46,7 @@ class Networks(NamedTuple):
         return answer, weights.mean(axis=middle) if middle else weights
 
 
-def build_networks(settings, input_shape, num_classes, groups=None):
+def build_networks(settings, dataset, groups=None):
     """Build what the settings ask for.
 
     The gate and the experts see the features that the shared part finds: for "cnn" three
@@ -54,8 +54,7 @@ def build_networks(settings, input_shape, num_classes, groups=None):
 
     Args:
         settings: a `Settings`.
-        input_shape: (height, width, channels).
-        num_classes: C.
+        dataset: the `Dataset` that they are for.
         groups: labels of each expert, if guided.
 
     Returns:
@@ -65,10 +64,11 @@ def build_networks(settings, input_shape, num_classes, groups=None):
         ValueError: if there is no such backbone.
         ConnectionError: if its weights cannot be downloaded.
     """
-    images = keras.Input(input_shape, name="images")
-    part = "backbone" if settings.backbone else settings.expert
-    if part == "backbone":
-        features = backbone(images, settings.backbone, settings.backbone_weights)
+    num_classes = dataset.num_classes
+    images = keras.Input(dataset.x_train.shape[1:], name="images")
+    part = {None: settings.expert, "vgg": "vgg"}.get(settings.backbone, "backbone")
+    if settings.backbone:
+        features = backbone(images, settings.backbone, settings.backbone_weights, dataset.key)
     else:
         features = layers.Rescaling(1 / 255)(images)
         features = _convolutions(features) if part == "cnn" else features
@@ -108,7 +108,8 @@ def _flat(part):
     """Layers that make one vector of the features."""
     if part == "cnn":
         return [layers.Conv2D(16, 3, padding="same", activation="relu"), layers.Flatten()]
-    return [layers.GlobalAveragePooling2D() if part == "backbone" else layers.Flatten()]
+    pooling = {"vgg": layers.GlobalMaxPooling2D, "backbone": layers.GlobalAveragePooling2D}
+    return [pooling.get(part, layers.Flatten)()]
 
 
 def _expert(part, num_classes, name):

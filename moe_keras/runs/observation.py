@@ -1,5 +1,6 @@
 """What a model says of some samples, and what its gate does with them."""
 
+from importlib.util import find_spec
 from typing import NamedTuple
 
 import numpy as np
@@ -71,11 +72,7 @@ class Observation(NamedTuple):
         return np.stack([np.asarray(column, "float64") for column in columns], axis=1)
 
     def write(self, path):
-        """Write the rows to a .csv or a .parquet file.
-
-        Raises:
-            ModuleNotFoundError: if .parquet is asked for and pandas or pyarrow is not installed.
-        """
+        """Write the rows to a .csv or a .parquet file."""
         if path.suffix == ".parquet":
             import pandas as pd
 
@@ -116,6 +113,16 @@ class Observation(NamedTuple):
             ) from None
         samples, labels, predictions = rows[::experts, :3].astype(int).T
         return cls(samples, labels, predictions, weights, assigned)
+
+
+def check_parquet():
+    """Raise a ModuleNotFoundError unless .parquet files can be written."""
+    missing = [name for name in ("pandas", "pyarrow") if find_spec(name) is None]
+    if missing:
+        raise ModuleNotFoundError(
+            "Expected pandas and pyarrow for .parquet files; pip install moe-keras[parquet] brings "
+            f"both, and without parquet the same rows go to .csv. Missing: {', '.join(missing)}"
+        )
 
 
 def spread_samples(labels, number, seed=0):

@@ -8,7 +8,12 @@ import numpy as np
 from moe_keras.arguments import positive_integer
 from moe_keras.runs.figures import curve_figures, epoch_figures, save_figure
 from moe_keras.runs.folder import RunFolder
-from moe_keras.runs.observation import Observation, observe_model, spread_samples
+from moe_keras.runs.observation import (
+    Observation,
+    check_parquet,
+    observe_model,
+    spread_samples,
+)
 from moe_keras.runs.report import write_report
 from moe_keras.runs.scalars import ScalarLog
 
@@ -31,9 +36,9 @@ class RunRecorder(keras.callbacks.Callback):
         class_names: a name for each label; left out: the numbers.
         assigned: array (C, E) of 0 and 1, the experts that each label is assigned to, if any.
         source: what data this is; the figures say it.
-        observe: function from x to (answers (N, C), weights (N, E)); left out: the model's answers
-            and the weights of the first mixture inside it.
-        keep: the model to save; left out: the one that is trained.
+        keep: the model to save and to put the sample to; left out: the one that is trained.
+        observe: function from x to (answers (N, C), weights (N, E)); left out: the answers of
+            `keep` and the weights of the first mixture inside it.
         monitor: the metric that says which epoch is best; small is good if "loss" is in its name.
         rows: the most rows of an activation table, one for each sample and expert; so many that
             200 epochs stay below 50 MB.
@@ -46,6 +51,7 @@ class RunRecorder(keras.callbacks.Callback):
 
     Raises:
         FileExistsError: if the folder is not empty.
+        ModuleNotFoundError: if `parquet` is asked for and pandas or pyarrow is not installed.
         ValueError: if `rows` is below 1, x and y differ in length, or `monitor` is no metric of
             the training.
 
@@ -76,8 +82,8 @@ class RunRecorder(keras.callbacks.Callback):
         class_names=None,
         assigned=None,
         source="not named",
-        observe=None,
         keep=None,
+        observe=None,
         monitor="val_accuracy",
         rows=5000,
         save_every=0,
@@ -93,13 +99,15 @@ class RunRecorder(keras.callbacks.Callback):
                 f"Received: {len(x)} inputs and {len(y)} labels"
             )
         self.rows = positive_integer("rows", rows)
+        if parquet:
+            check_parquet()  # now, and not after an hour's epoch
         self.x, self.y, self.split = x, np.asarray(y).reshape(-1), split
         names = range(int(self.y.max()) + 1) if class_names is None else class_names
         self.class_names = [str(name) for name in names]
         self.assigned = assigned
         self.source = source
-        self.observe = observe
         self.keep = keep
+        self.observe = observe
         self.monitor = monitor
         self.save_every, self.batch_every = save_every, batch_every
         self.ending = "parquet" if parquet else "csv"
@@ -120,7 +128,7 @@ class RunRecorder(keras.callbacks.Callback):
     def on_train_begin(self, logs=None):
         if self.keep is None:
             self.keep = self.model
-        if not self.history and self.model.built:
+        if not self.history and self.keep.built:
             self._look()
             self._draw_epoch("epoch_000", "before training")
 
@@ -175,7 +183,7 @@ class RunRecorder(keras.callbacks.Callback):
 
     def _look(self):
         """Put the sample to the model."""
-        observe = self.observe or observe_model(self.model)
+        observe = self.observe or observe_model(self.keep)
         if self._samples is None:
             _, weights = observe(self.x[:1])
             self._samples = spread_samples(self.y, max(self.rows // weights.shape[1], 1))

@@ -49,7 +49,7 @@ def write_report(path):
     title = f"Run {Path(path).resolve().name}"
     parts = [
         f"<h1>{html.escape(title)}</h1>",
-        f"<p>Data: {html.escape(source)}. {len(metrics['epoch'])} epochs.</p>",
+        f"<p>Data: {html.escape(source)}. Epochs: {len(metrics['epoch'])}.</p>",
         *_results(folder.results()),
         "<h2>By epoch</h2>",
         *(_figure(picture) for picture in curve_figures(metrics, source).values()),

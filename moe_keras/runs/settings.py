@@ -6,7 +6,7 @@ from pathlib import Path
 from moe_keras.arguments import number_from_0, positive_integer, positive_number
 
 KINDS = ("basic", "guided", "sparse", "soft")
-EXPERTS = ("mlp", "cnn", "vgg")
+EXPERTS = ("mlp", "cnn")
 
 
 @dataclass(frozen=True)
@@ -20,9 +20,11 @@ class Settings:
         dataset: "mnist", "fashion_mnist" or "cifar10".
         experts: how many.
         expert: "mlp" or "cnn" (a convolution of its own, after convolutions that all share).
-        backbone: the name of a model in keras.applications that takes the place of the shared
-            convolutions; its experts are small MLPs.
-        backbone_weights: "imagenet" (then frozen) or "random" (then trained with the rest).
+        backbone: what takes the place of the shared convolutions, before experts that are small
+            MLPs: "vgg" (the `pretrained_vgg` "base" of the dataset) or the name of a model in
+            keras.applications.
+        backbone_weights: "pretrained" (then frozen; of keras.applications: on ImageNet) or "random"
+            (then trained with the rest).
         assign: labels for each expert, as "0,1|2,3"; left out: an even split.
         epochs: at most.
         batch_size: images in a batch.
@@ -31,7 +33,7 @@ class Settings:
         clip: largest norm of all gradients together; 0: no limit.
         guidance: weight of the guidance loss, for "guided".
         guidance_anneal: epochs over which that weight falls to 0; 0: it stays.
-        seed: of the weights, the batches and the split.
+        seed: of the weights and the batches; the split is always the same.
         subset: fraction of the data, above 0 and at most 1; left out: all.
 
     Raises:
@@ -43,9 +45,9 @@ class Settings:
     experts: int = 5
     expert: str = "cnn"
     backbone: str | None = None
-    backbone_weights: str = "imagenet"
+    backbone_weights: str = "pretrained"
     assign: str | None = None
-    epochs: int = 10
+    epochs: int = 8
     batch_size: int = 128
     learning_rate: float = 0.003
     patience: int = 5
@@ -58,7 +60,7 @@ class Settings:
     def __post_init__(self):
         _one_of("kind", self.kind, KINDS)
         _one_of("expert", self.expert, EXPERTS)
-        _one_of("backbone_weights", self.backbone_weights, ("imagenet", "random"))
+        _one_of("backbone_weights", self.backbone_weights, ("pretrained", "random"))
         for name in ("experts", "epochs", "batch_size"):
             positive_integer(name, getattr(self, name))
         positive_number("learning_rate", self.learning_rate)
@@ -69,11 +71,6 @@ class Settings:
         if self.subset is not None and not 0 < self.subset <= 1:
             raise ValueError(
                 f"Expected a subset above 0 and at most 1. Received: subset={self.subset}"
-            )
-        if self.expert == "vgg":
-            raise ValueError(
-                "Expected expert to be mlp or cnn: moe_keras has no pretrained VGG weights yet. "
-                "A network of keras.applications serves with backbone=. Received: expert='vgg'"
             )
         if self.assign is not None and self.kind != "guided":
             raise ValueError(

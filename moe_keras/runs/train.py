@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime
+import math
 import time
 
 import keras
@@ -9,8 +10,8 @@ import numpy as np
 
 from moe_keras import data
 from moe_keras.runs.assignment import assignment_matrix, even_assignment, parse_assignment
-from moe_keras.runs.batches import SeededBatches
-from moe_keras.runs.callbacks import EpochStart, SaveState, StopAtNaN, StopEarly, is_over
+from moe_keras.runs.batches import LabelledImages
+from moe_keras.runs.callbacks import AnnealGuidance, SaveState, StopAtNaN, StopEarly, is_over
 from moe_keras.runs.folder import RunFolder
 from moe_keras.runs.networks import build_networks
 from moe_keras.runs.observation import Observation
@@ -18,6 +19,7 @@ from moe_keras.runs.recorder import RunRecorder
 from moe_keras.runs.report import write_report
 from moe_keras.runs.settings import Settings, default_folder
 from moe_keras.runs.state import restore_state
+from moe_keras.training import AugmentedImages
 
 MONITOR = "val_accuracy"
 
@@ -105,22 +107,13 @@ def _prepare(settings):
         groups = even_assignment(num_classes, settings.experts)
         if settings.assign is not None:
             groups = parse_assignment(settings.assign, num_classes, settings.experts)
-    return data.load(settings.dataset, subset=settings.subset, seed=settings.seed), groups
+    return data.load(settings.dataset, subset=settings.subset), groups
 
 
 def _run(settings, folder, dataset, groups, about, resumed, callbacks, recording):
     keras.utils.set_random_seed(settings.seed)
-    nets = build_networks(settings, dataset.x_train.shape[1:], dataset.num_classes, groups)
-    batches = SeededBatches(
-        dataset.x_train,
-        dataset.y_train,
-        settings.batch_size,
-        shift=2,
-        mirror=dataset.x_train.shape[-1] == 3,  # a mirrored 2 is no 2
-        with_labels=settings.kind == "guided",
-        seed=settings.seed,
-    )
-    steps = settings.epochs * len(batches)
+    nets = build_networks(settings, dataset, groups)
+    steps = settings.epochs * math.ceil(len(dataset.x_train) / settings.batch_size)
     nets.taught.compile(
         keras.optimizers.Adam(
             keras.optimizers.schedules.CosineDecay(settings.learning_rate, steps),
@@ -151,23 +144,34 @@ def _run(settings, folder, dataset, groups, about, resumed, callbacks, recording
     if len(recorder.history) < settings.epochs and not is_over(
         recorder.history, MONITOR, settings.patience
     ):
-        _fit(settings, nets, batches, dataset, recorder, callbacks)
+        _fit(settings, nets, dataset, recorder, callbacks)
     _evaluate(folder, nets, dataset, matrix, recorder)
     write_report(folder.path)
     return folder
 
 
-def _fit(settings, nets, batches, dataset, recorder, callbacks):
+def _fit(settings, nets, dataset, recorder, callbacks):
     x, y = dataset.x_validation, dataset.y_validation
+    guided = nets.guided_gate is not None
+    done = len(recorder.history)
+    batches = (LabelledImages if guided else AugmentedImages)(
+        dataset.x_train,
+        dataset.y_train,
+        settings.batch_size,
+        mirror=dataset.x_train.shape[-1] == 3,  # a mirrored 2 is no 2
+        seed=settings.seed,
+        epoch=done,
+    )
+    if guided and settings.guidance_anneal:
+        callbacks = [AnnealGuidance(nets.guided_gate, settings.guidance_anneal), *callbacks]
     nets.taught.fit(
         batches,
         shuffle=False,  # the batches shuffle by themselves
         epochs=settings.epochs,
-        initial_epoch=len(recorder.history),
-        validation_data=((x, y) if settings.kind == "guided" else x, y),
+        initial_epoch=done,
+        validation_data=((x, y) if guided else x, y),
         validation_batch_size=500,
         callbacks=[
-            EpochStart(batches, nets.guided_gate, settings.guidance_anneal),
             StopAtNaN(),
             recorder,
             SaveState(recorder.folder.state_file, recorder),  # last: it says that the epoch is done

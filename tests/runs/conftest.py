@@ -1,9 +1,11 @@
+import sys
+
 import pytest
 import tensorflow as tf
 from tiny_dataset import tiny_dataset
 
 from moe_keras import data
-from moe_keras.runs import recorder, train
+from moe_keras.runs import RunFolder, recorder, train
 
 
 @pytest.fixture(autouse=True)
@@ -16,10 +18,15 @@ def tiny(monkeypatch):
 
 
 @pytest.fixture
+def metrics_alone(monkeypatch, no_figures):
+    """Of a run, its metrics: no models, and no test set."""
+    monkeypatch.setattr(RunFolder, "save_model", lambda self, model, name: None)
+    monkeypatch.setattr(sys.modules[train.__module__], "_evaluate", lambda *arguments: None)
+
+
+@pytest.fixture
 def no_figures(monkeypatch):
     """Figures are most of the time of so short a run."""
-    import sys
-
     monkeypatch.setattr(recorder, "save_figure", lambda picture, path: None)
     monkeypatch.setattr(recorder, "epoch_figures", lambda *arguments: {})
     monkeypatch.setattr(recorder, "curve_figures", lambda *arguments: {})

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from moe_keras.runs import Observation
+from moe_keras.runs import Observation, RunRecorder, observation
 from moe_keras.runs.observation import COLUMNS
 
 SEEN = Observation(
@@ -44,6 +44,24 @@ def test_a_damaged_table(tmp_path, text):
     path.write_text(text)
     with pytest.raises(ValueError, match="table of activations"):
         Observation.read(path)
+
+
+def test_a_long_run_with_the_default_budget_stays_below_50_mb(tmp_path):
+    rows, epochs = 5000, 200
+    assert RunRecorder.__init__.__kwdefaults__["rows"] == rows
+    samples = np.arange(55_000 - rows // 5, 55_000)  # the longest numbers there are
+    labels = np.full(len(samples), 9)
+    weights = np.full((len(samples), 5), 0.12345)
+    path = tmp_path / "table.csv"
+    Observation(samples, labels, labels, weights, np.ones((10, 5))).write(path)
+    assert len(path.read_text().splitlines()) == 1 + rows
+    assert path.stat().st_size * epochs < 50e6
+
+
+def test_parquet_without_what_it_needs_fails_at_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(observation, "find_spec", lambda name: None if name == "pyarrow" else name)
+    with pytest.raises(ModuleNotFoundError, match=r"Missing: pyarrow"):
+        RunRecorder(tmp_path, np.zeros((3, 2)), np.arange(3), parquet=True)
 
 
 def test_parquet(tmp_path):

@@ -1,6 +1,7 @@
 import base64
 import re
 import shutil
+import sys
 
 import pytest
 import tensorflow as tf
@@ -10,18 +11,25 @@ from moe_keras.runs import RunFolder, Settings, compare_runs, train, write_repor
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """Two runs that have ended, with all their figures."""
+    """Two runs that have ended."""
     from tiny_dataset import tiny_dataset
 
     from moe_keras import data
+    from moe_keras.runs import recorder
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(data, "load", tiny_dataset)
-        settings = {"expert": "mlp", "experts": 2, "epochs": 1, "batch_size": 20}
+        # Figures take their time, and those of the page are enough.
+        for name in ("epoch_figures", "curve_figures"):
+            patch.setattr(recorder, name, lambda *arguments: {})
+        for module in (recorder, sys.modules[train.__module__]):
+            patch.setattr(module, "write_report", lambda path: None)
+        settings = {"expert": "mlp", "experts": 2, "epochs": 1, "batch_size": 30}
         folder = tmp_path_factory.mktemp("runs")
         tf.config.run_functions_eagerly(True)
         for kind in ("basic", "guided"):
             train(Settings(kind, **settings), folder / kind)
+    write_report(folder / "guided")
     return folder
 
 

@@ -11,13 +11,14 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from keras import ops
 
 import moe_keras
 from moe_keras.runs import RunFolder, Settings, resume, train
 from moe_keras.runs.state import restore_state, save_state
 
 SETTINGS = Settings(
-    "guided", expert="mlp", epochs=4, batch_size=20, experts=2, guidance_anneal=3, patience=3
+    "guided", expert="mlp", epochs=2, batch_size=30, experts=2, guidance_anneal=2, patience=2
 )
 TRAINING = """
 import sys
@@ -25,9 +26,11 @@ import tensorflow as tf
 import keras
 from tiny_dataset import tiny_dataset
 from moe_keras import data
-from moe_keras.runs import Settings, train
+from moe_keras.runs import Settings, recorder, train
 
 data.load = tiny_dataset
+recorder.save_figure = lambda picture, path: None
+recorder.epoch_figures = recorder.curve_figures = lambda *arguments: {}
 tf.config.run_functions_eagerly(True)
 train(Settings(**eval(sys.argv[2])), sys.argv[1])
 """
@@ -45,7 +48,7 @@ def test_a_killed_run_goes_on_to_the_same_end(ended, tmp_path, no_figures):
     while not killed.state_file.exists() and process.poll() is None:
         assert time.monotonic() < deadline
         time.sleep(0.01)
-    time.sleep(0.3)  # into the epoch after it
+    time.sleep(0.02)  # into the epoch after it
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL  # and had not ended by itself
     check_whole(killed)
@@ -115,24 +118,33 @@ def test_router_biases_moments_and_random_states_are_restored(tmp_path):
         gate = moe_keras.BiasBalancedGate(2, top_k=1, update_rate=0.1)
         stack = [keras.Input((4,)), keras.layers.Dropout(0.5), moe_keras.SparseMoE(experts, gate)]
         built = keras.Sequential(stack)
-        built.compile("adam", "sparse_categorical_crossentropy")
+        # So long steps that moments which were lost would show far beyond rounding.
+        built.compile(keras.optimizers.Adam(0.1), "sparse_categorical_crossentropy")
         return built
 
     keras.utils.set_random_seed(1)
     x, y = np.random.default_rng(0).normal(1, size=(31, 4)), np.arange(31) % 3
     first, second = model(), model()
-    first.fit(x, y, verbose=0, shuffle=False, batch_size=31)  # odd: no even load
+    first.train_on_batch(x, y)
     save_state(tmp_path / "state.npz", first, [{"loss": 1.0}])
     assert restore_state(tmp_path / "state.npz", second) == [{"loss": 1.0}]
-    assert np.any(np.array(second.layers[1].gate.bias))
+    # An odd number of images: one expert of the two had more, and its bias went down.
+    assert sorted(ops.convert_to_numpy(second.layers[1].gate.bias)) == pytest.approx([-0.1, 0.1])
+    for a, b in zip(state_of(first), state_of(second), strict=True):
+        np.testing.assert_array_equal(a, b)
     for each in (first, second):
-        each.fit(x, y, verbose=0, shuffle=False, epochs=2)
-    for a, b in zip(first.variables, second.variables, strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+        each.train_on_batch(x, y)
+    for a, b in zip(state_of(first), state_of(second), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-4)
     other = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
     other.compile("adam", "mse")
     with pytest.raises(ValueError, match="checkpoint of this model"):
         restore_state(tmp_path / "state.npz", other)
+
+
+def state_of(model):
+    own = [v for v in model.variables if v.name not in ("total", "count")]  # without the metrics
+    return [ops.convert_to_numpy(v) for v in (*own, *model.optimizer.variables)]
 
 
 @pytest.fixture(scope="module")
@@ -145,8 +157,9 @@ def ended(tmp_path_factory):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(data, "load", tiny_dataset)
-        for name in ("save_figure", "write_report"):
-            patch.setattr(recorder, name, lambda *arguments: None)
+        for name in ("epoch_figures", "curve_figures"):
+            patch.setattr(recorder, name, lambda *arguments: {})
+        patch.setattr(recorder, "write_report", lambda path: None)
         patch.setattr(sys.modules["moe_keras.runs.train"], "write_report", lambda path: None)
         tf.config.run_functions_eagerly(True)
         return train(SETTINGS, tmp_path_factory.mktemp("ended")).path
