@@ -37,7 +37,7 @@ test: test-fast  ## everything: test-fast, then the labs against their stored ou
 test-fast: $(STAMP)  ## ruff, unit tests and doctests, without the labs
 	$(RUN) ruff check
 	$(RUN) ruff format --check
-	$(RUN) pytest
+	$(RUN) pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile
 
 notebooks: $(STAMP)  ## make the students' copies and the executed solutions anew from the sources
 	$(RUN) moe_keras.cli labs generate $(LABS)
