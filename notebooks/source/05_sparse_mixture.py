@@ -689,9 +689,12 @@ print("the experts ran on k rows an image:", rows_run["run the chosen"] == TOP_K
 print("sparse gives what dense with zeros gives:", same_answers)
 print("without balancing one expert gets over twice its share:", bool(loads["no balancing"] > 2))
 print(
-    "each cure keeps every load below 1.5 times the mean:",
-    all(loads[name] <= 1.5 for name in ("importance and load", "Switch", "bias"))
-    and max(balanced_loads) <= 1.5,
+    "importance and load keep every load below 1.5 times the mean, with every seed:",
+    max(balanced_loads) <= 1.5,
+)
+print(
+    "each cure takes at least a third off the largest load:",
+    all(loads[name] < loads["no balancing"] * 2 / 3 for name in ("Switch", "bias")),
 )
 print("grouped dispatch drops nothing:", nothing_dropped)
 
