@@ -84,8 +84,10 @@ def test_what_is_declared_is_used_and_what_is_used_is_declared():
     declared = {
         requirement.name for extra in (None, "labs", "test") for requirement in requirements(extra)
     }
-    # Run rather than imported: the backend of Keras, programs, and nbval, which pytest loads.
-    run = {"tensorflow", "ipykernel", "jupyterlab", "ruff", "pytest", "nbval"}
+    # Run rather than imported: the backend of Keras, programs, what pytest and pandas load, and
+    # the browser, for which a test asks in its own way.
+    run = {"tensorflow", "ipykernel", "jupyterlab", "ruff"}
+    run |= {"pytest", "nbval", "pytest-xdist", "playwright", "pyarrow"}
     distributions = packages_distributions()
     used = {
         distribution.lower().replace("_", "-")

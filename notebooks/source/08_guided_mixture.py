@@ -61,7 +61,7 @@ from moe_keras.inspection import mean_interval
 from moe_keras.losses import guidance_loss, mutual_information
 from moe_keras.mixtures import Combine, DenseMoE
 from moe_keras.runs import RunRecorder
-from moe_keras.training import one_cycle
+from moe_keras.training import Triangle
 
 DATASET = "mnist"  # or "fashion_mnist"
 # Automatic tests set this to see the same steps on fewer images.
@@ -369,9 +369,7 @@ for kind, (groups, strength) in PLANS.items():
         keras.utils.set_random_seed(seed)
         taught, used = build(np.full_like(plan, 0.2) if kind == "base rate" else plan, strength)
         taught.compile(
-            keras.optimizers.Adam(
-                one_cycle(0.004, EPOCHS * math.ceil(len(digits.x_train) / BATCH))
-            ),
+            keras.optimizers.Adam(Triangle(0.004, EPOCHS * math.ceil(len(digits.x_train) / BATCH))),
             "sparse_categorical_crossentropy",
             metrics=["accuracy"],
         )
