@@ -3,6 +3,7 @@
 from moe_keras.inspection.calibration import (
     expected_calibration_error,
     negative_log_likelihood,
+    reliability,
 )
 from moe_keras.inspection.diagnose import Diagnosis, Finding, UnhealthyMixture, diagnose
 from moe_keras.inspection.explain import Explanation, explain
@@ -28,6 +29,7 @@ __all__ = [
     "multiply_adds",
     "negative_log_likelihood",
     "paired_interval",
+    "reliability",
     "routing_table",
     "with_temperature",
 ]

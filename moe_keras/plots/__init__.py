@@ -10,6 +10,7 @@ from moe_keras.plots.decisions import decision
 from moe_keras.plots.heatmaps import confusion_matrix, heatmap
 from moe_keras.plots.images import image_grid, routing
 from moe_keras.plots.picture import Picture
+from moe_keras.plots.tradeoffs import labelled_points, reliability
 
 __all__ = [
     "Picture",
@@ -19,7 +20,9 @@ __all__ = [
     "image_grid",
     "intervals",
     "label_balance",
+    "labelled_points",
     "lines",
+    "reliability",
     "routing",
     "training_curves",
 ]
