@@ -17,8 +17,8 @@ def multiply_adds(model, inputs):
 
     Twice this is what others call FLOPs. The model is run once on the inputs, and what is run is
     counted: layers in layers too, a layer as often as it is called, and in a sparse mixture only
-    the experts that were chosen (one that nobody chose may still run on one row). Biases, activations, pooling and normalisation are left out; in an
-    image network they are a few percent.
+    the experts that were chosen (one that nobody chose may still run on one row). Biases,
+    activations, pooling and normalisation are left out; in an image network they are a few percent.
 
     Args:
         model: a Keras model or layer.
