@@ -15,11 +15,11 @@ import pathlib
 import time
 
 # The epochs of the networks that come with the package are 20, 60, 45 and 8: the same shares.
-EPOCHS = {"base": 5, "natural": 15, "artificial": 11, "group-gate": 2}
+EPOCHS = {"base": 3, "natural": 9, "artificial": 7, "group-gate": 1}
 WIDTHS = (8, 32, 32)
 PARAMETERS = (16, 66, 66)  # those of four networks of WIDTHS, within 1 %
 COMPUTE = (13, 51, 51)  # the multiply-adds of two: a gate and the one expert that it asks
-LONGER = 20  # epochs in which a base is shown as many images as the four networks together
+LONGER = 12  # epochs in which a base is shown as many images as the four networks together
 
 
 def arguments():

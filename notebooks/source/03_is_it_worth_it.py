@@ -765,7 +765,7 @@ for name, rows in sweep.groupby("model", sort=False):
     small[name] = {
         "accuracy": mean_interval(100 * rows["accuracy"]),
         "gain": mean_interval(100 * (rows["accuracy"] - of_base["accuracy"])),
-        **rows.mean().to_dict(),
+        **rows.mean(numeric_only=True).to_dict(),
     }
 pd.DataFrame(
     {
