@@ -1,10 +1,13 @@
 """What the trained networks of a sweep come to: a row for each way to use them."""
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import keras
 import numpy as np
 from keras import ops
 
-from moe_keras.data import CIFAR10_ARTIFICIAL, CIFAR10_NATURAL, load
+from moe_keras.data import groups, load
 from moe_keras.experts import pretrained_card, pretrained_vgg
 from moe_keras.gates import SoftmaxGate
 from moe_keras.inspection import (
@@ -17,170 +20,134 @@ from moe_keras.inspection import (
 from moe_keras.mixtures import Combine
 from moe_keras.training import FrozenOutputs
 
-IDS = {"natural": CIFAR10_NATURAL, "artificial": CIFAR10_ARTIFICIAL}
-GATES = ("base", "group-gate")  # the networks whose group probabilities a learned gate looks at
+GROUPS = groups("cifar10")
+EXPERTS = ("base", *GROUPS)
+LOOKED_AT = ("base", "group-gate")  # what the learned gate sees
+OTHERS = ("second", "parameters", "compute", "longer")  # plain networks, in folders of their own
+
+
+class Way(NamedTuple):
+    """A way to answer."""
+
+    answer: Callable  # of a dict of what the networks said, and the labels: probabilities (N, C)
+    always: tuple = ()  # networks that run for every image
+    weights: Callable | None = None  # of the same: (N, E); an expert runs where it is above 0
 
 
 def rows_of(seed, folder):
     """The rows of one seed, each a dict, from the networks in a folder."""
-    networks = {name: _network(folder / f"seed-{seed}", name) for name in (*GATES, *IDS)}
-    for name in ("second", "parameters", "compute", "longer"):
-        networks[name] = _network(folder / f"seed-{seed}-{name}", "base")
-    images = load("cifar10")
-    outputs = FrozenOutputs(folder / "outputs", verbose=0)
+    places = {name: (name, folder / f"seed-{seed}") for name in (*EXPERTS, "group-gate")}
+    places |= {name: ("base", folder / f"seed-{seed}-{name}") for name in OTHERS}
+    networks = {n: pretrained_vgg(net, "cifar10", place) for n, (net, place) in places.items()}
+    cards = {n: pretrained_card(net, "cifar10", place) for n, (net, place) in places.items()}
+    image = np.zeros((1, 32, 32, 3), "float32")
+    cost = {name: multiply_adds(network, image) for name, network in networks.items()}
+    outputs, images = FrozenOutputs(folder / "outputs", verbose=0), load("cifar10")
     labels = {"validation": images.y_validation, "test": images.y_test}
-    said = {}
-    for part, x in (("validation", images.x_validation), ("test", images.x_test)):
-        views = (x, x[:, :, ::-1])  # an image and its mirror
-        said[part] = [{n: outputs(e, view) for n, (e, _, _) in networks.items()} for view in views]
-    costs = {name: cost for name, (_, _, cost) in networks.items()}
-    cards = {name: card for name, (_, card, _) in networks.items()}
+    said = {
+        part: [
+            {name: outputs(network, view) for name, network in networks.items()}
+            for view in (x, x[:, :, ::-1])  # an image and its mirror
+        ]
+        for part, x in (("validation", images.x_validation), ("test", images.x_test))
+    }
+    gate = learn(said["validation"], labels["validation"], seed)
     return [
         {
             "seed": seed,
-            "model": model,
-            **_scores(answer, said, labels),
-            **_means(used, runs, costs, cards, said["test"]),
+            "model": name,
+            **scores(way, said, labels),
+            **means(way, said["test"][0], labels["test"], cost, cards),
         }
-        for model, (answer, used, runs) in ways(said["validation"], labels, seed).items()
+        for name, way in ways(gate, seed).items()
     ]
 
 
-def ways(validation, labels, seed):
-    """Each way to answer: a function of what the networks said, the networks that it needs, and
-    which of them it runs for an image: a dict from a network to a share, or a function that tells.
-    """
-    experts = ("base", *IDS)
-    four = (*GATES, *IDS)
-    soft, hard = learn(validation, labels["validation"], seed)
+def ways(gate, seed):
+    """Each way to answer, by name. `gate`: the learned one, from `looks_at` to its answer."""
 
     def alone(name):
-        return lambda said, _: said[name], [name], {name: 1}
+        return Way(lambda said, y: said[name], (name,))
 
-    def mixture(weigh):
-        """Weights (N, 3) of base, natural and artificial, times what they say."""
-        return lambda said, y: _combine(weigh(said, y), spread(said))
+    def mixture(weights, always=()):
+        def answer(said, y):
+            return np.einsum("ne,nec->nc", weights(said, y), opinions(said))
 
-    def asked(weigh, *gates):
-        """The gates always run, an expert for the images that are sent to it."""
+        return Way(answer, always, weights)
 
-        def shares(said):
-            share = dict(zip(experts, weigh(said, None).mean(axis=0), strict=True))
-            return {**share, **dict.fromkeys(gates, 1)}
+    def learned(said, y):
+        return ops.convert_to_numpy(gate(looks_at(said))["probabilities"])
 
-        return shares
+    def trained(said, y):
+        return _to_experts(said["group-gate"])
 
-    def trained(said, _):
-        return _after_base(said["group-gate"])
+    def hard(weights):
+        return lambda said, y: _switch(weights(said, y))
 
-    def own(said, _):
-        return _after_base(groups_of_base(said))
-
-    def switched(gate):
-        return lambda said, y: one_hot(gate(said, y))
-
-    def chance(said, _):
-        size = len(said["base"])
-        return np.eye(3)[np.random.default_rng(seed).integers(0, 3, size)]
-
-    def true_group(said, y):
-        return np.eye(3)[np.where(np.isin(y, CIFAR10_NATURAL), 1, 2)]
-
-    def best(said, y):
-        return one_hot(spread(said)[np.arange(len(y)), :, y])
-
-    pair = {"base": 1, "second": 1}
     return {
         "base": alone("base"),
         "base, trained longer": alone("longer"),
         "CNN, parameters of the mixture": alone("parameters"),
         "CNN, compute of a switch": alone("compute"),
-        "two bases, averaged": (lambda s, _: (s["base"] + s["second"]) / 2, [*pair], pair),
-        "average of the experts": (
-            mixture(lambda said, _: np.full((len(said["base"]), 3), 1 / 3)),
-            experts,
-            dict.fromkeys(experts, 1),
+        "two bases, averaged": Way(
+            lambda said, y: (said["base"] + said["second"]) / 2, ("base", "second")
         ),
-        "random gate": (mixture(chance), experts, asked(chance)),
-        "base as gate, hard": (
-            mixture(switched(own)),
-            experts,
-            asked(switched(own), "base"),
+        "average of the experts": mixture(lambda said, y: np.full((_count(said), 3), 1 / 3)),
+        "random gate": mixture(
+            lambda said, y: np.eye(3)[np.random.default_rng(seed).integers(0, 3, _count(said))]
         ),
-        "group gate, soft": (mixture(trained), four[1:], dict.fromkeys(four[1:], 1)),
-        "group gate, hard": (
-            mixture(switched(trained)),
-            four[1:],
-            asked(switched(trained), "group-gate"),
+        "base as gate, hard": mixture(
+            hard(lambda said, y: _to_experts(groups_of_base(said))), ("base",)
         ),
-        "learned gate, soft": (mixture(soft), four, dict.fromkeys(four, 1)),
-        "learned gate, hard": (mixture(hard), four, asked(hard, *GATES)),
-        "oracle of the group": (mixture(true_group), [*IDS], {"natural": 0.6, "artificial": 0.4}),
-        "oracle of the expert": (mixture(best), experts, dict.fromkeys(experts, 1 / 3)),
+        "group gate, soft": mixture(trained, ("group-gate",)),
+        "group gate, hard": mixture(hard(trained), ("group-gate",)),
+        "learned gate, soft": mixture(learned, LOOKED_AT),
+        "learned gate, hard": mixture(hard(learned), LOOKED_AT),
+        "oracle of the group": mixture(
+            lambda said, y: _to_experts(np.stack([np.isin(y, i) for i in GROUPS.values()], axis=1))
+        ),
+        "oracle of the expert": mixture(
+            lambda said, y: _switch(opinions(said)[np.arange(len(y)), :, y])
+        ),
     }
 
 
-def spread(said):
+def opinions(said):
     """What base, natural and artificial expert say, over all classes: (N, 3, C)."""
-    wide = np.zeros((len(said["base"]), 3, said["base"].shape[1]))
+    wide = np.zeros((_count(said), 3, said["base"].shape[1]), "float32")
     wide[:, 0] = said["base"]
-    for place, (name, ids) in enumerate(IDS.items(), start=1):
-        wide[:, place, list(ids)] = said[name]
+    for e, (name, class_ids) in enumerate(GROUPS.items(), start=1):
+        wide[:, e, list(class_ids)] = said[name]
     return wide
 
 
 def groups_of_base(said):
-    """The base's probabilities of natural and artificial: (N, 2)."""
-    return np.stack([said["base"][:, list(ids)].sum(axis=1) for ids in IDS.values()], axis=1)
+    """How natural and how artificial the base finds each image: (N, 2)."""
+    return np.stack([said["base"][:, list(ids)].sum(axis=1) for ids in GROUPS.values()], axis=1)
 
 
-def features(said):
-    """What a learned gate looks at: how natural the base and the group gate find an image."""
+def looks_at(said):
+    """What a learned gate sees: how natural base and group gate find each image, (N, 2)."""
     return np.stack([groups_of_base(said)[:, 0], said["group-gate"][:, 0]], axis=1)
 
 
-def one_hot(weights):
-    return np.eye(weights.shape[1])[weights.argmax(axis=1)]
-
-
 def learn(views, labels, seed):
-    """A softmax gate of nine parameters, trained on validation images: soft, and as a switch."""
+    """A softmax gate of nine parameters, trained through the mixture on validation images."""
     keras.utils.set_random_seed(seed)
-    looked_at = np.concatenate([features(said) for said in views])
-    answers = np.concatenate([spread(said) for said in views])
-    inputs = [keras.Input((2,)), *(keras.Input((10,)) for _ in range(3))]
-    gate = SoftmaxGate(num_experts=3)
-    head = keras.Model(inputs, Combine()(gate(inputs[0])["probabilities"], inputs[1:]))
+    gate, seen = SoftmaxGate(num_experts=3), keras.Input((2,))
+    answers = [keras.Input((10,)) for _ in EXPERTS]
+    head = keras.Model([seen, *answers], Combine()(gate(seen)["probabilities"], answers))
     head.compile(keras.optimizers.Adam(0.05), "sparse_categorical_crossentropy")
-    arrays = [looked_at, *np.moveaxis(answers, 1, 0)]
+    heard = np.concatenate([opinions(said) for said in views])
+    arrays = [np.concatenate([looks_at(said) for said in views]), *np.moveaxis(heard, 1, 0)]
     head.fit(arrays, np.tile(labels, len(views)), batch_size=250, epochs=20, verbose=0)
-
-    def soft(said, _):
-        return ops.convert_to_numpy(gate(features(said))["probabilities"])
-
-    return soft, lambda said, y: one_hot(soft(said, y))
+    return gate
 
 
-def _network(folder, name):
-    """A trained network, its card, and its multiply-adds for an image."""
-    expert = pretrained_vgg(name, "cifar10", folder)
-    image = np.zeros((1, 32, 32, 3), "float32")
-    return expert, pretrained_card(name, "cifar10", folder), multiply_adds(expert, image)
-
-
-def _after_base(groups):
-    """Weights (N, 2) of the groups as weights (N, 3) of base, natural and artificial."""
-    return np.pad(groups, ((0, 0), (1, 0)))
-
-
-def _combine(weights, answers):
-    return np.einsum("ne,nec->nc", weights, answers)
-
-
-def _scores(answer, said, labels):
+def scores(way, said, labels):
     """Accuracy and calibration on the test set; the temperature is fitted on validation images."""
-    views = {part: [answer(view, labels[part]) for view in said[part]] for part in said}
-    both = {part: sum(views[part]) / len(views[part]) for part in views}
+    views = {part: [way.answer(view, labels[part]) for view in said[part]] for part in said}
+    both = {part: sum(answers) / len(answers) for part, answers in views.items()}
     temperature = fit_temperature(both["validation"], labels["validation"])
     test, y = both["test"], labels["test"]
     tempered = with_temperature(test, temperature)
@@ -195,18 +162,34 @@ def _scores(answer, said, labels):
     }
 
 
-def _accuracy(probabilities, labels):
-    return round(float((probabilities.argmax(axis=1) == labels).mean()), 4)
-
-
-def _means(used, runs, costs, cards, views):
-    """Parameters, multiply-adds for one view of an image, and what the training took."""
-    if callable(runs):
-        runs = {n: np.mean([runs(view)[n] for view in views]) for n in runs(views[0])}
-    seen = [cards[name]["epochs"] * cards[name]["split"]["train"] for name in used]
+def means(way, said, labels, cost, cards):
+    """Parameters and training of all networks that a way needs; multiply-adds of those it runs."""
+    share = dict.fromkeys(way.always, 1)
+    if way.weights is not None:
+        asked = (way.weights(said, labels) > 0).mean(axis=0)
+        share = {**dict(zip(EXPERTS, asked, strict=True)), **share}
+    used = [name for name in share if share[name] > 0]
     return {
         "parameters": sum(cards[name]["parameters"] for name in used),
-        "multiply-adds": round(sum(share * costs[name] for name, share in runs.items())),
-        "images shown": sum(seen),
+        "multiply-adds": round(sum(share[name] * cost[name] for name in used)),
+        "images shown": sum(cards[n]["epochs"] * cards[n]["split"]["train"] for n in used),
         "minutes": round(sum(cards[name]["minutes"] for name in used), 1),
     }
+
+
+def _count(said):
+    return len(said["base"])
+
+
+def _to_experts(weights):
+    """Weights (N, 2) of the groups as weights (N, 3) of the experts: the base has none."""
+    return np.pad(weights, ((0, 0), (1, 0)))
+
+
+def _switch(weights):
+    """All weight for the largest."""
+    return np.eye(weights.shape[1])[weights.argmax(axis=1)]
+
+
+def _accuracy(probabilities, labels):
+    return round(float((probabilities.argmax(axis=1) == labels).mean()), 4)
