@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from moe_keras.data import groups, load
+from moe_keras.data import groups
 from moe_keras.experts import pretrained_card, pretrained_vgg
 from moe_keras.gates import SoftmaxGate
 from moe_keras.inspection import (
@@ -34,15 +34,15 @@ class Way(NamedTuple):
     weights: Callable | None = None  # of the same: (N, E); an expert runs where it is above 0
 
 
-def rows_of(seed, folder):
+def rows_of(seed, folder, images):
     """The rows of one seed, each a dict, from the networks in a folder."""
     places = {name: (name, folder / f"seed-{seed}") for name in (*EXPERTS, "group-gate")}
     places |= {name: ("base", folder / f"seed-{seed}-{name}") for name in OTHERS}
     networks = {n: pretrained_vgg(net, "cifar10", place) for n, (net, place) in places.items()}
     cards = {n: pretrained_card(net, "cifar10", place) for n, (net, place) in places.items()}
-    image = np.zeros((1, 32, 32, 3), "float32")
+    image = np.float32(images.x_test[:1])
     cost = {name: multiply_adds(network, image) for name, network in networks.items()}
-    outputs, images = FrozenOutputs(folder / "outputs", verbose=0), load("cifar10")
+    outputs = FrozenOutputs(folder / "outputs", verbose=0)
     labels = {"validation": images.y_validation, "test": images.y_test}
     said = {
         part: [
@@ -173,7 +173,7 @@ def means(way, said, labels, cost, cards):
         "parameters": sum(cards[name]["parameters"] for name in used),
         "multiply-adds": round(sum(share[name] * cost[name] for name in used)),
         "images shown": sum(cards[n]["epochs"] * cards[n]["split"]["train"] for n in used),
-        "minutes": round(sum(cards[name]["minutes"] for name in used), 1),
+        "minutes": round(sum(cards[name]["minutes"] for name in used), 2),
     }
 
 

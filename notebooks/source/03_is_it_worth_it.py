@@ -764,9 +764,9 @@ small = {}
 for name, rows in sweep.groupby("model", sort=False):
     rows = rows.set_index("seed")
     small[name] = {
+        **rows.mean(numeric_only=True).to_dict(),
         "accuracy": mean_interval(100 * rows["accuracy"]),
         "gain": mean_interval(100 * (rows["accuracy"] - of_base["accuracy"])),
-        **rows.mean(numeric_only=True).to_dict(),
     }
 pd.DataFrame(
     {
