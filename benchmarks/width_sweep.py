@@ -18,7 +18,11 @@ import pathlib
 EPOCHS = {"base": 3, "natural": 9, "artificial": 7, "group-gate": 1}
 WIDTHS = (8, 32, 32)
 PARAMETERS = (16, 66, 66)  # those of four networks of WIDTHS, within 1 %
-COMPUTE = (13, 53, 53)  # the multiply-adds of two: a gate and the one expert that it asks, within 2 %
+COMPUTE = (
+    13,
+    53,
+    53,
+)  # the multiply-adds of two: a gate and the one expert that it asks, within 2 %
 LONGER = 12  # epochs in which a base is shown as many images as the four networks together
 
 

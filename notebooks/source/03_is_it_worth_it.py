@@ -743,9 +743,10 @@ figure_of(
 # ## 8 The rivals, at a small width
 #
 # What is missing are the rivals. At full size each takes a long time to train. So a program of the
-# repository, `benchmarks/width_sweep.py`, trained everything at a small width (8, 32 and 32 filters
-# instead of 64, 256 and 256) and for fewer epochs, three times with three seeds, *all* networks
-# anew each time. Besides the ways above there are
+# repository, `benchmarks/width_sweep.py`, trained everything small: 8, 32 and 32 filters instead of
+# 64, 256 and 256, images of 16 by 16 pixels, and few epochs (3 for the base, 9 and 7 for the experts,
+# 1 for the gate). It did so with several seeds, *all* networks anew each time. Besides the ways above
+# there are
 #
 # - **base, trained longer**: shown as many images as the mixture's four networks together;
 # - **CNN, parameters of the mixture**: one wider network with as many as the four together;
@@ -788,7 +789,7 @@ pd.DataFrame(
 # another question than that of section 6, where the networks stayed and the images changed.
 
 # %% tags=["nbval-ignore-output"]
-SWEEP_SOURCE = f"CIFAR-10, widths 8, 32, 32, {len(sweep_seeds)} seeds"
+SWEEP_SOURCE = f"CIFAR-10 in 16 x 16 pixels, widths 8, 32, 32, {len(sweep_seeds)} seeds"
 hidden = ("base", "random gate", "average of the experts")
 plots.intervals(
     {name: row["gain"] for name, row in small.items() if name not in hidden},
