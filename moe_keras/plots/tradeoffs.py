@@ -6,7 +6,7 @@ from moe_keras.plots.picture import COLOURS, MARKERS, Picture, new_figure
 
 
 def labelled_points(points, title, *, source, x_label, y_label):
-    """Points with their names in a column at the right, each joined to its point by a thin line.
+    """Points with their names in a column at the right, joined to them by thin lines.
 
     Args:
         points: mapping of a name to (x, y), or to (x, y, low, high) where y has an interval.
@@ -23,7 +23,6 @@ def labelled_points(points, title, *, source, x_label, y_label):
     """
     if not points:
         raise ValueError("Expected one point or more. Received: none")
-    # Names stand as high as their points, but not on each other.
     figure, axes = new_figure(title, source, (8, max(3.6, 1.4 + 0.27 * len(points))))
     for index, (name, (x, y, *interval)) in enumerate(points.items()):
         low, high = interval or (y, y)
@@ -43,8 +42,9 @@ def labelled_points(points, title, *, source, x_label, y_label):
     axes.margins(0.08)
     axes.grid(alpha=0.3)
     by_height = sorted(points, key=lambda name: points[name][1])
-    places = np.linspace(0.03, 0.97, len(points)) if len(points) > 1 else [0.5]
-    for name, place in zip(by_height, places, strict=True):
+    bottom, top = axes.get_ylim()
+    heights = [(points[name][1] - bottom) / (top - bottom) for name in by_height]
+    for name, place in zip(by_height, _apart(heights), strict=True):
         axes.annotate(
             name,
             points[name][:2],
@@ -57,6 +57,17 @@ def labelled_points(points, title, *, source, x_label, y_label):
     told = "; ".join(f"{name} ({x:.4g}, {y:.4g})" for name, (x, y, *_) in points.items())
     alt = f"Points, {title}. {x_label} and {y_label}: {told}. Data: {source}."
     return Picture(figure, title, alt)
+
+
+def _apart(heights):
+    """Heights from 0 to 1 in rising order, moved as little as need be to leave room for a name."""
+    gap = min(0.09, 1 / len(heights))
+    places = []
+    for height in heights:
+        places.append(max(height, places[-1] + gap) if places else height)
+    for above, i in enumerate(reversed(range(len(places)))):
+        places[i] = min(places[i], 1 - above * gap)
+    return places
 
 
 def reliability(curves, title, *, source):
@@ -91,6 +102,6 @@ def reliability(curves, title, *, source):
         told.append(f"{name} is right {abs(gap):.3f} {'more' if gap > 0 else 'less'} than it says")
     axes.set(xlabel="confidence: probability of the class said", ylabel="accuracy")
     axes.grid(alpha=0.3)
-    figure.legend(loc="outside right upper", fontsize=8)
+    axes.legend(loc="lower right", fontsize=8)
     alt = f"Reliability diagram, {title}. On average, {'; '.join(told)}. Data: {source}."
     return Picture(figure, title, alt)
