@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from moe_keras.data import groups
+from benchmarks.sweep_networks import GROUPS, examples
 from moe_keras.experts import pretrained_card, pretrained_vgg
 from moe_keras.gates import SoftmaxGate
 from moe_keras.inspection import (
@@ -20,7 +20,6 @@ from moe_keras.inspection import (
 from moe_keras.mixtures import Combine
 from moe_keras.training import FrozenOutputs
 
-GROUPS = groups("cifar10")
 EXPERTS = ("base", *GROUPS)
 LOOKED_AT = ("base", "group-gate")  # what the learned gate sees
 OTHERS = ("second", "parameters", "compute", "longer")  # plain networks, in folders of their own
@@ -51,6 +50,7 @@ def rows_of(seed, folder, images):
         ]
         for part, x in (("validation", images.x_validation), ("test", images.x_test))
     }
+    said = calibrated(said, labels)
     gate = learn(said["validation"], labels["validation"], seed)
     return [
         {
@@ -127,8 +127,23 @@ def groups_of_base(said):
 
 
 def looks_at(said):
-    """What a learned gate sees: how natural base and group gate find each image, (N, 2)."""
-    return np.stack([groups_of_base(said)[:, 0], said["group-gate"][:, 0]], axis=1)
+    """What a learned gate sees: log-odds of natural, by the base and the group gate: (N, 2)."""
+    natural = np.stack([groups_of_base(said)[:, 0], said["group-gate"][:, 0]], axis=1)
+    natural = np.clip(natural, 1e-4, 1 - 1e-4)
+    return np.log(natural / (1 - natural))
+
+
+def calibrated(said, labels):
+    """What the networks said, each at the temperature that fits its own validation images best."""
+    temperatures = {}
+    for name in said["validation"][0]:
+        own = [examples(name, view[name], labels["validation"]) for view in said["validation"]]
+        answers, truth = (np.concatenate(parts) for parts in zip(*own, strict=True))
+        temperatures[name] = fit_temperature(answers, truth)
+    return {
+        part: [{n: with_temperature(p, temperatures[n]) for n, p in view.items()} for view in views]
+        for part, views in said.items()
+    }
 
 
 def learn(views, labels, seed):
