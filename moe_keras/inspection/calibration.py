@@ -36,13 +36,48 @@ def expected_calibration_error(probabilities, labels, bins=15):
     >>> expected_calibration_error(said, [0, 0, 0, 1]), expected_calibration_error(said, [0] * 4)
     (0.0, 0.25)
     """
+    confidence, accuracy, count = reliability(probabilities, labels, bins)
+    return float((count * abs(accuracy - confidence)).sum() / count.sum())
+
+
+def reliability(probabilities, labels, bins=15):
+    """How often a classifier is right when it is so and so sure: what a reliability diagram shows.
+
+    Bin b of B holds the images whose confidence, the probability of the class that is said, lies
+    above (b - 1) / B and up to b / B. Bins without images are left out.
+
+    Args:
+        probabilities: array (N, C) of class probabilities.
+        labels: array (N,) of class ids.
+        bins: B.
+
+    Returns:
+        Three arrays (K,), K at most B, one value for each bin that holds images: their mean
+        confidence, their accuracy, and their count.
+
+    Raises:
+        ValueError: as `expected_calibration_error` does.
+
+    Reference:
+        Guo et al. (2017), On calibration of modern neural networks, equations (1) and (2).
+
+    Example:
+
+    >>> from moe_keras.inspection import reliability
+    >>> said = [[0.75, 0.25], [0.25, 0.75], [0.5, 0.5], [0.5, 0.5]]
+    >>> confidence, accuracy, count = reliability(said, [0, 0, 0, 0], bins=2)
+    >>> confidence.tolist(), accuracy.tolist(), count.tolist()
+    ([0.5, 0.75], [1.0, 0.5], [2, 2])
+    """
     probabilities, labels = _checked(probabilities, labels)
     bins = positive_integer("bins", bins)
     confidence = probabilities.max(axis=1)
     right = probabilities.argmax(axis=1) == labels
     number = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
-    gaps = np.bincount(number, weights=right - confidence, minlength=bins)  # n_b times the gap
-    return float(abs(gaps).sum() / len(labels))
+    count = np.bincount(number, minlength=bins)
+    held = count > 0
+    sums = [np.bincount(number, weights=values, minlength=bins) for values in (confidence, right)]
+    return (*(values[held] / count[held] for values in sums), count[held])
 
 
 def negative_log_likelihood(probabilities, labels, smallest=1e-7):

@@ -13,6 +13,7 @@ from moe_keras.plots.heatmaps import confusion_matrix, heatmap
 from moe_keras.plots.histograms import histogram
 from moe_keras.plots.images import image_grid, routing
 from moe_keras.plots.picture import Picture
+from moe_keras.plots.tradeoffs import labelled_points, reliability
 
 __all__ = [
     "Picture",
@@ -24,8 +25,10 @@ __all__ = [
     "image_grid",
     "intervals",
     "label_balance",
+    "labelled_points",
     "lines",
     "model_graph",
+    "reliability",
     "routing",
     "training_curves",
 ]

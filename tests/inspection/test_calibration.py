@@ -2,7 +2,11 @@ import keras
 import numpy as np
 import pytest
 
-from moe_keras.inspection import expected_calibration_error, negative_log_likelihood
+from moe_keras.inspection import (
+    expected_calibration_error,
+    negative_log_likelihood,
+    reliability,
+)
 
 # Confidences 0.9, 0.8, 0.6, 0.55; the first and the last two are right.
 SAID = np.array([[0.9, 0.1], [0.2, 0.8], [0.4, 0.6], [0.55, 0.45]])
@@ -69,3 +73,11 @@ def test_bad_input(measure, said, labels, message):
 def test_the_number_of_bins_is_checked():
     with pytest.raises(ValueError, match="bins=0"):
         expected_calibration_error(SAID, LABELS, bins=0)
+
+
+def test_reliability_by_hand():
+    confidence, accuracy, count = reliability(SAID, LABELS, bins=10)
+    # (0.5, 0.6] holds the third and the fourth image, (0.7, 0.8] the second, (0.8, 0.9] the first.
+    assert confidence == pytest.approx([0.575, 0.8, 0.9])
+    assert accuracy.tolist() == [1, 0, 1]
+    assert count.tolist() == [2, 1, 1]

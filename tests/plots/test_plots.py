@@ -193,3 +193,50 @@ def test_histogram_draws_the_share_of_each_set_in_each_bin():
 def test_histogram_refuses_what_it_cannot_show(values):
     with pytest.raises(ValueError, match="from 0 to 1"):
         plots.histogram({"a": values}, "T", source=SOURCE, label="x")
+
+
+def test_labelled_points_draw_each_point_with_its_interval_and_its_name():
+    picture = plots.labelled_points(
+        {"small": (1, 90.0, 89.0, 91.5), "large": (4, 92.0)},
+        "Worth it?",
+        source=SOURCE,
+        x_label="cost",
+        y_label="accuracy",
+    )
+    axes = picture.figure.axes[0]
+    assert [(text.get_text(), text.xy) for text in axes.texts] == [
+        ("small", (1, 90.0)),
+        ("large", (4, 92.0)),
+    ]
+    bar = axes.containers[0].lines[2][0].get_segments()[0]
+    assert bar.tolist() == [[1, 89.0], [1, 91.5]]
+    assert "small (1, 90); large (4, 92)" in picture.alt
+    assert_says_source(picture)
+
+
+def test_labelled_points_stand_one_above_the_other_by_height():
+    points = {f"{y}": (0, y) for y in (3, 1, 2)}
+    picture = plots.labelled_points(points, "T", source="s", x_label="x", y_label="y")
+    heights = {text.get_text(): text.xyann[1] for text in picture.figure.axes[0].texts}
+    assert heights["1"] < heights["2"] < heights["3"]
+
+
+@pytest.mark.parametrize("points", [{}, {"a": (0, 1, 2, 3)}])
+def test_labelled_points_refuse(points):
+    with pytest.raises(ValueError, match="Received"):
+        plots.labelled_points(points, "T", source="s", x_label="x", y_label="y")
+
+
+def test_reliability_draws_a_diagonal_and_tells_the_gap():
+    picture = plots.reliability({"shy": ([0.4, 0.8], [0.6, 0.9], [1, 3])}, "Sure?", source=SOURCE)
+    axes = picture.figure.axes[0]
+    diagonal, drawn = axes.lines
+    assert diagonal.get_xydata().tolist() == [[0, 0], [1, 1]]
+    assert drawn.get_xydata().tolist() == [[0.4, 0.6], [0.8, 0.9]]
+    assert "shy is right 0.125 more than it says" in picture.alt  # (0.2 + 3 * 0.1) / 4
+    assert_says_source(picture)
+
+
+def test_reliability_refuses_arrays_that_do_not_fit():
+    with pytest.raises(ValueError, match="as many confidences"):
+        plots.reliability({"a": ([0.5], [0.5, 1.0], [1, 1])}, "T", source="s")

@@ -1,0 +1,107 @@
+"""Models against each other: what they cost, and whether they know how sure to be."""
+
+import numpy as np
+
+from moe_keras.plots.picture import COLOURS, MARKERS, Picture, new_figure
+
+
+def labelled_points(points, title, *, source, x_label, y_label):
+    """Points with their names in a column at the right, joined to them by thin lines.
+
+    Args:
+        points: mapping of a name to (x, y), or to (x, y, low, high) where y has an interval.
+        title: title of the figure.
+        source: what data it rests on: `dataset.label`.
+        x_label: what x is, with its unit.
+        y_label: what y is, with its unit.
+
+    Returns:
+        Picture.
+
+    Raises:
+        ValueError: if there are no points, or a y lies outside its interval.
+    """
+    if not points:
+        raise ValueError("Expected one point or more. Received: none")
+    figure, axes = new_figure(title, source, (8, max(3.6, 1.4 + 0.27 * len(points))))
+    for index, (name, (x, y, *interval)) in enumerate(points.items()):
+        low, high = interval or (y, y)
+        if not low <= y <= high:
+            raise ValueError(
+                f"Expected low <= y <= high for {name!r}. Received: {low}, {y}, {high}"
+            )
+        axes.errorbar(
+            x,
+            y,
+            yerr=[[y - low], [high - y]] if interval else None,
+            fmt=MARKERS[index % len(MARKERS)],
+            color=COLOURS[index % len(COLOURS)],
+            capsize=3,
+        )
+    axes.set(xlabel=x_label, ylabel=y_label)
+    axes.margins(0.08)
+    axes.grid(alpha=0.3)
+    by_height = sorted(points, key=lambda name: points[name][1])
+    bottom, top = axes.get_ylim()
+    heights = [(points[name][1] - bottom) / (top - bottom) for name in by_height]
+    for name, place in zip(by_height, _apart(heights), strict=True):
+        axes.annotate(
+            name,
+            points[name][:2],
+            xytext=(1.06, place),
+            textcoords="axes fraction",
+            va="center",
+            fontsize=8,
+            arrowprops={"arrowstyle": "-", "color": "#999999", "linewidth": 0.6, "shrinkB": 4},
+        )
+    told = "; ".join(f"{name} ({x:.4g}, {y:.4g})" for name, (x, y, *_) in points.items())
+    alt = f"Points, {title}. {x_label} and {y_label}: {told}. Data: {source}."
+    return Picture(figure, title, alt)
+
+
+def _apart(heights):
+    """Heights from 0 to 1 in rising order, moved as little as need be to leave room for a name."""
+    gap = min(0.09, 1 / len(heights))
+    places = []
+    for height in heights:
+        places.append(max(height, places[-1] + gap) if places else height)
+    for above, i in enumerate(reversed(range(len(places)))):
+        places[i] = min(places[i], 1 - above * gap)
+    return places
+
+
+def reliability(curves, title, *, source):
+    """Accuracy over confidence; a classifier that knows itself lies on the diagonal.
+
+    Args:
+        curves: mapping of a name to (confidence, accuracy, count), three arrays (K,), as
+            `moe_keras.inspection.reliability` gives them; a larger count makes a larger point.
+        title: title of the figure.
+        source: what data it rests on: `dataset.label`.
+
+    Returns:
+        Picture. Above the diagonal a classifier is right more often than it thinks.
+
+    Raises:
+        ValueError: if the three arrays differ in length or are empty.
+    """
+    figure, axes = new_figure(title, source, (6.4, 4))
+    axes.plot([0, 1], [0, 1], "--", color="#555555", linewidth=1, label="knows itself")
+    told = []
+    for index, (name, (confidence, accuracy, count)) in enumerate(curves.items()):
+        if not len(confidence) == len(accuracy) == len(count) > 0:
+            raise ValueError(
+                f"Expected as many confidences as accuracies and counts for {name!r}, at least "
+                f"one. Received: {len(confidence)}, {len(accuracy)} and {len(count)}"
+            )
+        look = {"color": COLOURS[index % len(COLOURS)], "marker": MARKERS[index % len(MARKERS)]}
+        share = np.asarray(count) / np.sum(count)
+        axes.plot(confidence, accuracy, ("-", ":", "-.")[index % 3], label=name, **look)
+        axes.scatter(confidence, accuracy, s=20 + 400 * share, alpha=0.4, **look)
+        gap = np.sum(share * (np.asarray(accuracy) - confidence))
+        told.append(f"{name} is right {abs(gap):.3f} {'more' if gap > 0 else 'less'} than it says")
+    axes.set(xlabel="confidence: probability of the class said", ylabel="accuracy")
+    axes.grid(alpha=0.3)
+    axes.legend(loc="lower right", fontsize=8)
+    alt = f"Reliability diagram, {title}. On average, {'; '.join(told)}. Data: {source}."
+    return Picture(figure, title, alt)

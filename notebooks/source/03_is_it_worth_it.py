@@ -1,0 +1,955 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+#   moe_keras:
+#     minutes: 4
+#     outcomes: count what a network computes; calibrate it by one temperature; tell a real difference
+#       from luck with pairs of answers; judge a mixture at equal parameters, compute and training
+# ---
+
+# %% [markdown]
+# # Lab 03: is it worth it?
+#
+# A mixture of four networks beats one of its own networks. Of course it does: it has four times the
+# parameters, four times the training, and takes up to four times as long to answer. The question of
+# this lab is what *else* you could have had for that, and whether it would have been better. Two
+# plain networks, averaged? One larger network? The same network, trained for longer?
+#
+# The lab does not know the answer that you would like to hear. It reports what comes out.
+#
+# **After this lab you can**
+#
+# - count what a network computes for an image, and measure how long it takes;
+# - say whether a classifier is as sure as it is right, and correct it with one number;
+# - tell a real difference from luck when two models answer the same images;
+# - compare a mixture with rivals of equal parameters, equal compute and equal training.
+#
+# **Time:** 4 minutes of computing on two CPU cores; 90 minutes with the exercises.
+#
+# **Builds on:** lab 01 (a mixture and its gate) and lab 02 (the networks that come with the package).
+#
+# **How it works.** There are six exercises, worth 14 marks. Each is a function with a `TODO`; the
+# cell below it checks your answer by calling it. Stuck? Run, say, `lab03.temper.hint()` in a new
+# cell, up to three times. If an answer is missing or wrong, the lab goes on with a reference
+# answer, so you can always run on.
+
+# %%
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import keras
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+from keras import ops
+
+from moe_keras import plots
+from moe_keras.checks import lab03
+from moe_keras.data import group_labels, groups, load
+from moe_keras.experts import ClassSubset, pretrained_card, pretrained_vgg
+from moe_keras.gates import SoftmaxGate
+from moe_keras.inspection import (
+    expected_calibration_error,
+    mean_interval,
+    multiply_adds,
+    negative_log_likelihood,
+    reliability,
+)
+from moe_keras.mixtures import Combine
+from moe_keras.training import FrozenOutputs
+
+# Automatic tests set this to see the same steps on fewer images.
+QUICK = os.environ.get("MOE_KERAS_LAB") == "quick"
+SEEDS = (0, 1) if QUICK else (0, 1, 2, 3, 4)
+HERE = Path.cwd()
+CHECKOUT = next((p for p in (HERE, *HERE.parents) if (p / "benchmarks").is_dir()), HERE)
+keras.utils.set_random_seed(0)
+tf.get_logger().setLevel("ERROR")  # its hints on speed are not for this lab
+
+# %% [markdown]
+# ## 1 The networks
+#
+# CIFAR-10, as in lab 01. Nothing is trained on images today, so the training images are not needed.
+# The 5,000 **validation** images, which no network has learnt from, are for all choices: the gates,
+# the temperatures. The 10,000 **test** images wait for section 6.
+
+# %% tags=["nbval-ignore-output"]
+cifar = load("cifar10", subset=0.1 if QUICK else None)
+print(cifar)
+
+# %% [markdown]
+# Four networks of one size come with the package, each with a card that says how it was trained: a
+# **base** for all ten classes, an expert for the **natural** and one for the **artificial** classes,
+# and a **group gate** that tells the two groups apart.
+
+# %% tags=["nbval-ignore-output"]
+GROUPS = groups("cifar10")
+NAMES = ("base", *GROUPS, "group-gate")
+networks = {name: pretrained_vgg(name, cifar.key) for name in NAMES}
+for name, class_ids in GROUPS.items():  # the experts' few classes in ten columns, as in lab 02
+    networks[name] = ClassSubset(networks[name], class_ids, 10)
+cards = {name: pretrained_card(name, cifar.key) for name in NAMES}
+parameters = {name: card["parameters"] for name, card in cards.items()}
+images_shown = {name: card["epochs"] * card["split"]["train"] for name, card in cards.items()}
+pd.DataFrame(
+    {
+        name: {
+            "classes": len(card["classes"]),
+            "parameters": f"{parameters[name]:,}",
+            "epochs": card["epochs"],
+            "images shown": f"{images_shown[name]:,}",
+            "training minutes": card["minutes"],
+            "validation accuracy": f"{card['accuracy']['validation']['two views']:.2%}",
+        }
+        for name, card in cards.items()
+    }
+).T
+
+# %% [markdown]
+# Each is good at its own task. Note the price already here: the mixture's four networks were shown
+# several times as many images as the base.
+#
+# ## 2 What does an answer cost?
+#
+# Milliseconds depend on the machine, and on what else it does. So we also count **multiply-adds**:
+# multiplications, each with the addition that follows. Nearly all of a CNN's work is in its
+# convolutions. One that puts out `height` x `width` places with `filters` numbers each looks, for
+# each of these numbers, at a patch of `size` x `size` places with `channels` numbers each.
+#
+# **Exercise 1 (2 marks).** Write `conv_cost`, the multiply-adds of one convolution (no bias).
+
+
+# %% nbgrader={"grade": false, "grade_id": "conv_cost", "locked": false, "schema_version": 3, "solution": true, "task": false}
+def conv_cost(height, width, channels, filters, size):
+    """Multiply-adds of a convolution: output (height, width, filters), input with `channels`."""
+    ### BEGIN SOLUTION
+    return height * width * filters * size * size * channels
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade": true, "grade_id": "check-conv_cost", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
+conv_cost = lab03.conv_cost.check(conv_cost)
+### BEGIN HIDDEN TESTS
+lab03.conv_cost.require()
+### END HIDDEN TESTS
+
+# %% [markdown]
+# The package's `multiply_adds` runs a model once and counts what is computed. Does it agree with
+# you, over all convolutions of the base and its dense layer at the end?
+
+# %% tags=["nbval-ignore-output"]
+by_hand, rows = 0, []
+for layer in networks["base"].layer.layers:
+    if isinstance(layer, keras.layers.Conv2D):
+        _, height, width, filters = layer.output.shape
+        size, _, channels, _ = layer.kernel.shape
+        by_hand += conv_cost(height, width, channels, filters, size)
+        rows.append([height, channels, filters, conv_cost(height, width, channels, filters, size)])
+by_hand += cards["base"]["widths"][-1] * 10  # dense: units * features
+one_image = np.zeros((1, 32, 32, 3), "float32")
+cost = {name: multiply_adds(network, one_image) for name, network in networks.items()}
+counts_agree = by_hand == cost["base"]
+pd.DataFrame(rows, columns=["height and width", "channels", "filters", "multiply-adds"])
+
+# %%
+print("your count of the base is the package's:", counts_agree)
+
+# %% [markdown]
+# The four networks cost the same for an image, but for the width of their last layer.
+#
+# ## 3 As sure as right?
+#
+# Frozen networks always say the same, so each is run once; `FrozenOutputs` keeps the answers in
+# files, as in lab 02. Each image is also shown **mirrored**, and in the end the two answers of a
+# model are averaged. All models are treated so: it gives everyone about half a point, at twice the
+# cost. (The first time this takes a minute or so.)
+
+# %% tags=["nbval-ignore-output"]
+outputs = FrozenOutputs(CHECKOUT / "build/frozen-outputs", verbose=0)
+
+
+def ask(images):
+    """What the networks say about the images, and about their mirror images: a list of two dicts."""
+    views = images, images[:, :, ::-1]
+    return [{name: outputs(network, view) for name, network in networks.items()} for view in views]
+
+
+started = time.perf_counter()
+shy_validation, y_validation = ask(cifar.x_validation), cifar.y_validation
+print(f"{len(y_validation):,} validation images, two views: {time.perf_counter() - started:.0f} s")
+
+# %% [markdown]
+# A classifier that says 80 % should be right four times out of five. Two figures tell how far it is
+# from that. The **expected calibration error** (ECE) is the mean distance of confidence and accuracy.
+# The **negative log-likelihood** (NLL) is the mean surprise at the true class, $-\ln p_y$: low for
+# one who is right and sure, high for one who is wrong and sure.
+#
+# Our networks were trained with *label smoothing*: instead of 100 % for the true class the base was
+# asked for 82 %, and for 2 % for each other class. It makes better networks, and shy ones. That is no
+# harm to accuracy, but it spoils ECE and NLL, and a gate that learns by NLL is misled by experts
+# that are shy to different degrees. One number puts it right, the **temperature** T:
+#
+# $$q_c = \frac{p_c^{1/T}}{\sum_j p_j^{1/T}}$$
+#
+# **Exercise 2 (2 marks).** Write `temper`.
+
+
+# %% nbgrader={"grade": false, "grade_id": "temper", "locked": false, "schema_version": 3, "solution": true, "task": false}
+def temper(probabilities, temperature):
+    """Probabilities (N, C) to the power 1 / temperature, each row divided by its sum."""
+    ### BEGIN SOLUTION
+    powers = probabilities ** (1 / temperature)
+    return powers / powers.sum(axis=1, keepdims=True)
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade": true, "grade_id": "check-temper", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
+temper = lab03.temper.check(temper)
+### BEGIN HIDDEN TESTS
+lab03.temper.require()
+### END HIDDEN TESTS
+
+# %% [markdown]
+# **Exercise 3 (2 marks).** Write `best_temperature`: of a list of temperatures, the one with the
+# lowest `negative_log_likelihood(probabilities, labels)`.
+
+
+# %% nbgrader={"grade": false, "grade_id": "best_temperature", "locked": false, "schema_version": 3, "solution": true, "task": false}
+def best_temperature(probabilities, labels, temperatures):
+    """The temperature with which the true labels are least of a surprise."""
+    ### BEGIN SOLUTION
+    surprises = [negative_log_likelihood(temper(probabilities, t), labels) for t in temperatures]
+    return temperatures[np.argmin(surprises)]
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade": true, "grade_id": "check-best_temperature", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
+best_temperature = lab03.best_temperature.check(best_temperature)
+### BEGIN HIDDEN TESTS
+lab03.best_temperature.require()
+### END HIDDEN TESTS
+
+# %% [markdown]
+# One temperature for each network, fitted on the validation images of its own classes. The list
+# contains 1, which changes nothing, so on these images nobody can lose.
+
+# %% tags=["nbval-ignore-output"]
+TEMPERATURES = [round(t, 2) for t in np.arange(0.2, 2.01, 0.05)]
+truth = {name: y_validation for name in NAMES}
+truth["group-gate"] = group_labels(y_validation, GROUPS)
+temperatures, surprise, rows = {}, {}, {}
+for name in NAMES:
+    own = np.isin(y_validation, GROUPS.get(name, range(10)))
+    said = np.concatenate([view[name][own] for view in shy_validation])
+    labels = np.tile(truth[name][own], 2)  # of the images, and of their mirror images
+    temperatures[name] = best_temperature(said, labels, TEMPERATURES)
+    after = temper(said, temperatures[name])
+    surprise[name] = [negative_log_likelihood(p, labels) for p in (said, after)]
+    rows[name] = {
+        "temperature": f"{temperatures[name]:.2f}",
+        "NLL before": f"{surprise[name][0]:.3f}",
+        "NLL after": f"{surprise[name][1]:.3f}",
+        "ECE before": f"{expected_calibration_error(said, labels):.3f}",
+        "ECE after": f"{expected_calibration_error(after, labels):.3f}",
+    }
+pd.DataFrame(rows).T
+
+
+# %%
+def calibrated(views):
+    """What the networks say, each at its temperature."""
+    return [{name: temper(p, temperatures[name]) for name, p in view.items()} for view in views]
+
+
+said_validation = calibrated(shy_validation)
+
+# %% [markdown]
+# A **reliability diagram** shows it: images sorted by confidence, and how often the model is right
+# among them. Above the diagonal a model is too shy, below it too sure. Larger points hold more
+# images.
+
+# %% tags=["nbval-ignore-output"]
+plots.reliability(
+    {
+        "base": reliability(shy_validation[0]["base"], y_validation),
+        f"base at temperature {temperatures['base']:.2f}": reliability(
+            said_validation[0]["base"], y_validation
+        ),
+    },
+    "The base before and after, validation images",
+    source=cifar.label,
+)
+
+# %% [markdown]
+# ## 4 Ways to answer
+#
+# The mixture has three experts: the base, the natural and the artificial expert. What they say about
+# an image is an array (3, 10); a gate gives three weights.
+
+# %%
+EXPERTS = ("base", *GROUPS)
+
+
+def opinions(said):
+    """What the three experts say: (N, 3, 10)."""
+    return np.stack([said[name] for name in EXPERTS], axis=1)
+
+
+# %% [markdown]
+# Here are the gates that need no learning. Each is a function from what the networks say, and the
+# true labels, to weights (N, 3). Only an **oracle** may look at the labels: it cannot be built, and
+# shows what a perfect gate would be worth. Two have the group gate decide: **soft**, everybody is
+# listened to by their probability, or **hard**, only one expert is asked (and run).
+
+
+# %%
+def groups_of_base(said):
+    """How natural and how artificial the base finds each image: (N, 2), rows sum to 1."""
+    return np.stack([said["base"][:, list(ids)].sum(axis=1) for ids in GROUPS.values()], axis=1)
+
+
+def to_experts(groups):
+    """Weights of the two groups as weights of the three experts: the base is not listened to."""
+    return np.pad(groups, ((0, 0), (1, 0)))
+
+
+def switch(weights):
+    """All weight for the largest."""
+    return np.eye(weights.shape[1])[weights.argmax(axis=1)]
+
+
+def average(said, labels):
+    return np.full((len(labels), 3), 1 / 3)
+
+
+def at_random(said, labels):
+    return np.eye(3)[np.random.default_rng(0).integers(0, 3, len(labels))]
+
+
+def base_hard(said, labels):
+    return to_experts(switch(groups_of_base(said)))
+
+
+def group_gate(said, labels):
+    return to_experts(said["group-gate"])
+
+
+def group_gate_hard(said, labels):
+    return to_experts(switch(said["group-gate"]))
+
+
+def oracle_of_group(said, labels):
+    return to_experts(np.stack([np.isin(labels, ids) for ids in GROUPS.values()], axis=1))
+
+
+def oracle_of_expert(said, labels):
+    """All weight for the expert that gives the true class the most."""
+    return switch(opinions(said)[np.arange(len(labels)), :, labels])
+
+
+# %% [markdown]
+# And one gate that learns: a softmax over the three experts. It looks at two numbers, how natural
+# the base finds the image and how natural the group gate finds it, as log-odds $\ln p / (1 - p)$.
+# So it has 2 x 3 weights and 3 biases, **nine parameters**. It learns on the validation images. Not on the training images! There
+# the experts are nearly always right, and a gate would learn to trust them blindly. Nine
+# parameters cannot learn 5,000 images by heart either.
+
+
+# %%
+def log_odds(probabilities):
+    p = np.clip(probabilities, 1e-4, 1 - 1e-4)
+    return np.log(p / (1 - p))
+
+
+def looks_at(said):
+    """What the learned gate sees: (N, 2)."""
+    return log_odds(np.stack([groups_of_base(said)[:, 0], said["group-gate"][:, 0]], axis=1))
+
+
+def learn_gate(views, labels, seed):
+    """A softmax gate (N, 2) -> (N, 3), trained through the mixture on frozen experts' answers."""
+    keras.utils.set_random_seed(seed)
+    gate = SoftmaxGate(num_experts=3)
+    seen = keras.Input((2,))
+    answers = [keras.Input((10,)) for _ in EXPERTS]
+    mixture = keras.Model([seen, *answers], Combine()(gate(seen)["probabilities"], answers))
+    mixture.compile(keras.optimizers.Adam(0.05), "sparse_categorical_crossentropy")
+    x = [np.concatenate([looks_at(said) for said in views])]
+    x += [np.concatenate([opinions(said)[:, e] for said in views]) for e in range(3)]
+    mixture.fit(x, np.tile(labels, len(views)), batch_size=250, epochs=20, verbose=0)
+    return gate
+
+
+learned = {seed: learn_gate(said_validation, y_validation, seed) for seed in SEEDS}
+print("parameters of the learned gate:", learned[0].count_params())
+
+# %% [markdown]
+# So small a gate can be seen as a whole. Let base and group gate find an image natural to the same
+# degree, from 0 to 1. Whom does the mixture listen to?
+
+# %% tags=["nbval-ignore-output"]
+natural = np.linspace(0.001, 0.999, 41)
+seen = log_odds(np.stack([natural, natural], axis=1))
+weights = ops.convert_to_numpy(learned[0](seen)["probabilities"])
+plots.lines(
+    {name: (natural, weights[:, e]) for e, name in enumerate(EXPERTS)},
+    "The learned gate, seed 0",
+    source=cifar.label,
+    x_label="probability of natural, both networks",
+    y_label="weight",
+)
+
+# %% [markdown]
+# Now all ways to answer, in one list. For each: its probabilities; the networks that *always* run;
+# and, where a switch decides, the weights: another expert runs only for the images that give it a
+# weight above 0.
+
+
+# %%
+def learned_soft(seed):
+    def weights(said, labels):
+        return ops.convert_to_numpy(learned[seed](looks_at(said))["probabilities"])
+
+    return weights
+
+
+def learned_hard(seed):
+    return lambda said, labels: switch(learned_soft(seed)(said, labels))
+
+
+class Way(NamedTuple):
+    """A way to answer: what it says, and what has to run for it."""
+
+    answer: Callable  # of what the networks said, and the labels: probabilities (N, 10)
+    always: tuple
+    weights: Callable | None = None
+
+
+def mixture(weights, always=()):
+    """The weighted sum of the experts; one that is not in `always` runs only where it has weight."""
+
+    def answer(said, labels):
+        return np.einsum("ne,nec->nc", weights(said, labels), opinions(said))
+
+    return Way(answer, always, weights)
+
+
+LOOKED_AT = ("base", "group-gate")
+ways = {
+    "base": Way(lambda said, labels: said["base"], ("base",)),
+    "average of the experts": mixture(average),
+    "random gate": mixture(at_random),
+    "base as gate, hard": mixture(base_hard, ("base",)),
+    "group gate, soft": mixture(group_gate, ("group-gate",)),
+    "group gate, hard": mixture(group_gate_hard, ("group-gate",)),
+    "learned gate, soft": mixture(learned_soft(0), LOOKED_AT),
+    "learned gate, hard": mixture(learned_hard(0), LOOKED_AT),
+    "oracle of the group": mixture(oracle_of_group),
+    "oracle of the expert": mixture(oracle_of_expert),
+}
+
+
+def both_views(way, said, labels):
+    """Probabilities of a way, averaged over an image and its mirror image."""
+    return sum(way.answer(view, labels) for view in said) / len(said)
+
+
+validation = {name: both_views(way, said_validation, y_validation) for name, way in ways.items()}
+
+# %% tags=["nbval-ignore-output"]
+
+
+def accuracy(probabilities, labels):
+    return float((probabilities.argmax(axis=1) == labels).mean())
+
+
+for name, said in validation.items():
+    print(f"{name}: {accuracy(said, y_validation):.2%} of the validation images")
+
+# %% [markdown]
+# ## 5 What each way takes
+#
+# For parameters and training count every network that a way needs at all. For multiply-adds and
+# milliseconds count what *runs*: a hard gate keeps all experts in memory, and asks one. The oracles
+# need nobody to decide, which is why nobody can have them.
+#
+# The milliseconds are for one view: one image at a time, and 256 at once.
+
+
+# %%
+def held(way, said, labels):
+    """The networks that a way needs."""
+    weights = np.zeros((1, 3)) if way.weights is None else way.weights(said, labels)
+    return {*way.always, *(name for e, name in enumerate(EXPERTS) if weights[:, e].any())}
+
+
+def computed(way, said, labels):
+    """Mean multiply-adds for one view of an image."""
+    total = sum(cost[name] for name in way.always)
+    if way.weights is not None:
+        asked = (way.weights(said, labels) > 0).mean(axis=0)
+        total += sum(
+            share * cost[name]
+            for name, share in zip(EXPERTS, asked, strict=True)
+            if name not in way.always
+        )
+    return total
+
+
+one_view = tf.TensorSpec((None, 32, 32, 3), "float32")
+fast = {
+    name: tf.function(lambda x, network=network: network(x), input_signature=[one_view])
+    for name, network in networks.items()
+}
+
+
+def run(way, images, labels):
+    """Run the networks that a way runs, as a program in use would."""
+    said = {name: fast[name](images).numpy() for name in way.always}
+    if way.weights is not None:
+        weights = way.weights(said, labels)
+        for e, name in enumerate(EXPERTS):
+            rows = np.flatnonzero(weights[:, e])
+            if name not in said and len(rows):
+                fast[name](images[rows]).numpy()
+
+
+def milliseconds(way, batch, repeats):
+    """Median milliseconds for one view of an image."""
+    images = np.float32(cifar.x_validation[:batch])
+    seconds = []
+    for _ in range(repeats + 1):  # once to warm up
+        started = time.perf_counter()
+        run(way, images, y_validation[:batch])
+        seconds.append(time.perf_counter() - started)
+    return 1000 * np.median(seconds[1:]) / batch
+
+
+# %% tags=["nbval-ignore-output"]
+real = [name for name in ways if not name.startswith("oracle")]
+used = {name: held(way, said_validation[0], y_validation) for name, way in ways.items()}
+work = {name: computed(way, said_validation[0], y_validation) for name, way in ways.items()}
+took = {name: (milliseconds(ways[name], 1, 20), milliseconds(ways[name], 256, 3)) for name in real}
+means = pd.DataFrame(
+    {
+        name: {
+            "parameters, millions": f"{sum(parameters[n] for n in used[name]) / 1e6:.2f}",
+            "multiply-adds, millions": f"{work[name] / 1e6:.0f}",
+            "ms, one image": f"{took[name][0]:.1f}" if name in took else "",
+            "ms an image, 256 at once": f"{took[name][1]:.2f}" if name in took else "",
+            "images shown, millions": f"{sum(images_shown[n] for n in used[name]) / 1e6:.2f}",
+            "training minutes": f"{sum(cards[n]['minutes'] for n in used[name]):.0f}",
+        }
+        for name in ways
+    }
+).T
+means
+
+# %% [markdown]
+# ## 6 The test, once
+#
+# A mixture of calibrated experts need not be calibrated itself. So each way to answer gets a
+# temperature of its own too, again from the validation images.
+
+# %% tags=["nbval-ignore-output"]
+temperature = {
+    name: best_temperature(said, y_validation, TEMPERATURES) for name, said in validation.items()
+}
+tempered = {name: temper(said, temperature[name]) for name, said in validation.items()}
+pd.DataFrame(
+    {
+        name: {
+            "temperature": f"{temperature[name]:.2f}",
+            "NLL before": f"{negative_log_likelihood(validation[name], y_validation):.3f}",
+            "NLL after": f"{negative_log_likelihood(tempered[name], y_validation):.3f}",
+        }
+        for name in ways
+    }
+).T
+
+# %% [markdown]
+# Look at the *hard* gates' NLL. A switch gives the other group's classes a probability of exactly 0:
+# where it is wrong, the truth was declared impossible, and no temperature makes something of 0. (The
+# surprise would be infinite; NLL counts at most $-\ln 10^{-7} = 16$.)
+#
+# All is decided: the gates are trained, the temperatures fitted. Now the test images, once.
+
+# %% tags=["nbval-ignore-output"]
+said_test, y_test = calibrated(ask(cifar.x_test)), cifar.y_test
+test = {name: both_views(way, said_test, y_test) for name, way in ways.items()}
+single = {name: way.answer(said_test[0], y_test) for name, way in ways.items()}
+right = {name: said.argmax(axis=1) == y_test for name, said in test.items()}
+for name in ways:
+    print(f"{name}: {right[name].mean():.2%} (one view {accuracy(single[name], y_test):.2%})")
+
+# %% [markdown]
+# Is a difference of half a point more than luck? Both models answered the same images, and agree on
+# most of them. The **paired bootstrap** asks: what if we had drawn other test images? Draw as many
+# images as there are, *with replacement*, so that some come twice and some not at all; take the
+# difference of the two accuracies on them; do so again and again. The middle 95 % of these
+# differences are the interval.
+#
+# **Exercise 4 (3 marks).** Write `paired_bootstrap`. Draw from `np.random.default_rng(seed)`.
+
+
+# %% nbgrader={"grade": false, "grade_id": "paired_bootstrap", "locked": false, "schema_version": 3, "solution": true, "task": false}
+def paired_bootstrap(correct_a, correct_b, resamples, seed):
+    """(difference, low, high) of accuracy a minus accuracy b; two arrays (N,) of True and False."""
+    ### BEGIN SOLUTION
+    difference = correct_a.astype("float32") - correct_b
+    rng, count = np.random.default_rng(seed), len(difference)
+    means = [difference[rng.integers(0, count, count)].mean() for _ in range(resamples)]
+    return difference.mean(), *np.quantile(means, [0.025, 0.975])
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade": true, "grade_id": "check-paired_bootstrap", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
+paired_bootstrap = lab03.paired_bootstrap.check(paired_bootstrap)
+### BEGIN HIDDEN TESTS
+lab03.paired_bootstrap.require()
+### END HIDDEN TESTS
+
+# %% [markdown]
+# There is a shorter way to think of it. Images on which both are right, or both wrong, say nothing
+# about which model is better. What is left are images that *only a* gets right, and images that *only
+# b* gets right. Were the two equally good, each of these would fall to a or b like a coin. In n
+# throws, heads minus tails is $\sqrt n$ or so. So
+#
+# $$z = \frac{n_a - n_b}{\sqrt{n_a + n_b}}$$
+#
+# is seldom beyond 1.96, only once in twenty times. This is **McNemar's test**.
+#
+# **Exercise 5 (3 marks).** Write `mcnemar`. If there are no such images, z is 0.
+
+
+# %% nbgrader={"grade": false, "grade_id": "mcnemar", "locked": false, "schema_version": 3, "solution": true, "task": false}
+def mcnemar(correct_a, correct_b):
+    """(n_a, n_b, z): images that only a, only b gets right, and how surprising that would be."""
+    ### BEGIN SOLUTION
+    only_a, only_b = np.sum(correct_a & ~correct_b), np.sum(correct_b & ~correct_a)
+    if only_a + only_b == 0:
+        return 0, 0, 0.0
+    return only_a, only_b, (only_a - only_b) / np.sqrt(only_a + only_b)
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade": true, "grade_id": "check-mcnemar", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
+mcnemar = lab03.mcnemar.check(mcnemar)
+### BEGIN HIDDEN TESTS
+lab03.mcnemar.require()
+### END HIDDEN TESTS
+
+# %% [markdown]
+# Every way against the base, in one table. First how good it is, then what it takes. (Differences
+# and intervals in percentage points.)
+
+# %% tags=["nbval-ignore-output"]
+gain = {name: paired_bootstrap(right[name], right["base"], 2000, 0) for name in ways}
+pairs = {name: mcnemar(right[name], right["base"]) for name in ways}
+tempered_test = {name: temper(said, temperature[name]) for name, said in test.items()}
+quality = pd.DataFrame(
+    {
+        name: {
+            "accuracy": f"{right[name].mean():.2%}",
+            "one view": f"{accuracy(single[name], y_test):.2%}",
+            "against the base": "{:+.2f} [{:+.2f}, {:+.2f}]".format(
+                *(100 * value for value in gain[name])
+            ),
+            "right alone / base alone": "{} / {}".format(*pairs[name][:2]),
+            "z": f"{pairs[name][2]:.1f}",
+            "NLL": f"{negative_log_likelihood(tempered_test[name], y_test):.3f}",
+            "ECE": f"{expected_calibration_error(tempered_test[name], y_test):.3f}",
+        }
+        for name in ways
+    }
+).T
+quality.join(means)
+
+# %% tags=["nbval-ignore-output"]
+near = [name for name in ways if name != "base" and right[name].mean() > right["base"].mean() - 0.1]
+plots.intervals(
+    {name: [100 * value for value in gain[name]] for name in near},
+    "Gain over the base, test images",
+    source=cifar.label,
+    label="percentage points, with 95 % interval (paired)",
+    reference=0,
+)
+
+# %% tags=["nbval-ignore-output"]
+best_real = max(real, key=lambda name: accuracy(validation[name], y_validation))
+plots.reliability(
+    {name: reliability(tempered_test[name], y_test) for name in dict.fromkeys(("base", best_real))},
+    "Base and the way that is best on validation, test images",
+    source=cifar.label,
+)
+
+# %% [markdown]
+# A gate that starts from other random numbers: does it matter? The learned gate was trained several
+# times.
+
+# %% tags=["nbval-ignore-output"]
+by_seed = {
+    kind: [
+        100 * accuracy(both_views(mixture(make(seed), LOOKED_AT), said_test, y_test), y_test)
+        for seed in SEEDS
+    ]
+    for kind, make in {"soft": learned_soft, "hard": learned_hard}.items()
+}
+for kind, values in by_seed.items():
+    mean, low, high = mean_interval(values)
+    print(f"learned gate, {kind}: {mean:.2f} % [{low:.2f}, {high:.2f}], {len(SEEDS)} seeds")
+
+# %% [markdown]
+# ## 7 Accuracy against compute
+#
+# A way to answer is **dominated** if another one computes no more, is at least as accurate, and is
+# better in one of the two. Why should anyone take it? The others are the **frontier**: for each
+# amount of compute the best that can be had.
+#
+# **Exercise 6 (2 marks).** Write `frontier`.
+
+
+# %% nbgrader={"grade": false, "grade_id": "frontier", "locked": false, "schema_version": 3, "solution": true, "task": false}
+def frontier(costs, accuracies):
+    """Array (N,) of True for models that no other dominates; arrays (N,) of costs, accuracies."""
+    ### BEGIN SOLUTION
+    undominated = []
+    for cost, accuracy in zip(costs, accuracies, strict=True):
+        no_worse = (costs <= cost) & (accuracies >= accuracy)
+        better = (costs < cost) | (accuracies > accuracy)
+        undominated.append(not (no_worse & better).any())
+    return np.array(undominated)
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade": true, "grade_id": "check-frontier", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
+frontier = lab03.frontier.check(frontier)
+### BEGIN HIDDEN TESTS
+lab03.frontier.require()
+### END HIDDEN TESTS
+
+# %% [markdown]
+# The oracles are left out, since nobody can have them, and so is the random gate, far below. Names
+# with a star are on the frontier.
+
+# %% tags=["nbval-ignore-output"]
+
+
+def figure_of(points, title, source, x_label):
+    """Accuracy against compute; points: a name to (cost, accuracy, low, high)."""
+    costs, accuracies = np.array([point[:2] for point in points.values()]).T
+    stars = dict(zip(points, frontier(costs, accuracies), strict=True))
+    return plots.labelled_points(
+        {f"{name} *" if stars[name] else name: point for name, point in points.items()},
+        title,
+        source=source,
+        x_label=x_label,
+        y_label="test accuracy, per cent",
+    )
+
+
+points = {}
+for name in real:
+    if name != "random gate":
+        rate = 100 * right[name].mean()
+        margin = 196 * np.sqrt(right[name].var() / len(y_test))
+        points[name] = (work[name] / 1e6, rate, rate - margin, rate + margin)
+figure_of(
+    points,
+    "Networks that come with the package, with 95 % intervals of each accuracy",
+    cifar.label,
+    "multiply-adds for one view, millions",
+)
+
+# %% [markdown]
+# The intervals of single accuracies overlap, and still a difference may be real: they hold what is
+# common to all models, a lucky or unlucky choice of test images. The paired interval above does not.
+#
+# ## 8 The rivals, at a small width
+#
+# What is missing are the rivals. At full size each takes a long time to train. So a program of the
+# repository, `benchmarks/width_sweep.py`, trained everything small: 8, 32 and 32 filters instead of
+# 64, 256 and 256, images of 16 by 16 pixels, and few epochs (3 for the base, 9 and 7 for the experts,
+# 1 for the gate). It did so with several seeds, *all* networks anew each time. Besides the ways above
+# there are
+#
+# - **base, trained longer**: shown as many images as the mixture's four networks together;
+# - **CNN, parameters of the mixture**: one wider network with as many as the four together;
+# - **CNN, compute of a switch**: one with the multiply-adds of a gate and one expert;
+# - **two bases, averaged**: the base and another one that differs by its seed only.
+#
+# These figures are read from a file. They are on CIFAR-10 whatever the data above.
+
+# %% tags=["nbval-ignore-output"]
+sweep = pd.read_csv(CHECKOUT / "benchmarks/results/width_sweep.csv")
+sweep_seeds = sorted(sweep["seed"].unique())
+of_base = sweep[sweep["model"] == "base"].set_index("seed")
+small = {}
+for name, rows in sweep.groupby("model", sort=False):
+    rows = rows.set_index("seed")
+    small[name] = {
+        **rows.mean(numeric_only=True).to_dict(),
+        "accuracy": mean_interval(100 * rows["accuracy"]),
+        "gain": mean_interval(100 * (rows["accuracy"] - of_base["accuracy"])),
+    }
+pd.DataFrame(
+    {
+        name: {
+            "accuracy": "{:.2f} [{:.2f}, {:.2f}]".format(*row["accuracy"]),
+            "against the base": "{:+.2f} [{:+.2f}, {:+.2f}]".format(*row["gain"]),
+            "one view": f"{100 * row['one view']:.2f}",
+            "NLL": f"{row['NLL, tempered']:.3f}",
+            "ECE": f"{row['ECE, tempered']:.3f}",
+            "parameters, thousands": f"{row['parameters'] / 1e3:.0f}",
+            "multiply-adds, millions": f"{row['multiply-adds'] / 1e6:.1f}",
+            "images shown, thousands": f"{row['images shown'] / 1e3:.0f}",
+        }
+        for name, row in small.items()
+    }
+).T
+
+# %% [markdown]
+# Intervals are Student's, over the seeds: they hold what another training would change. That is
+# another question than that of section 6, where the networks stayed and the images changed.
+
+# %% tags=["nbval-ignore-output"]
+SWEEP_SOURCE = f"CIFAR-10 in 16 x 16 pixels, widths 8, 32, 32, {len(sweep_seeds)} seeds"
+hidden = ("base", "random gate", "average of the experts")
+plots.intervals(
+    {name: row["gain"] for name, row in small.items() if name not in hidden},
+    "Gain over the base, small width",
+    source=SWEEP_SOURCE,
+    label="percentage points, with 95 % interval over seeds",
+    reference=0,
+)
+
+# %% tags=["nbval-ignore-output"]
+figure_of(
+    {
+        name: (row["multiply-adds"] / 1e6, *row["accuracy"])
+        for name, row in small.items()
+        if name != "random gate" and not name.startswith("oracle")
+    },
+    "All rivals at a small width, with 95 % intervals over seeds",
+    SWEEP_SOURCE,
+    "multiply-adds for one view, millions",
+)
+
+# %% [markdown]
+# The figures of this run, and what must hold in every run:
+
+# %% tags=["figures", "nbval-ignore-output"]
+print(f"data: {cifar.label}, {len(y_test):,} test images")
+for name in ways:
+    difference, low, high = (100 * value for value in gain[name])
+    print(f"{name}: {right[name].mean():.2%}, {difference:+.2f} [{low:+.2f}, {high:+.2f}]")
+for name in ("base", "learned gate, soft", "learned gate, hard"):
+    print(f"{name}, NLL: {negative_log_likelihood(tempered_test[name], y_test):.3f}")
+    print(f"{name}, multiply-adds: {work[name] / 1e6:.1f} million")
+for name, row in small.items():
+    print("small width, {}: {:.2f} % [{:.2f}, {:.2f}]".format(name, *row["accuracy"]))
+
+# %% tags=["verdicts"]
+print("your count of the base is the package's:", counts_agree)
+print("the learned gate has nine parameters:", learned[0].count_params() == 9)
+print(
+    "its temperature lowers each network's surprise on validation:",
+    all(after < before for before, after in surprise.values()),
+)
+print(
+    "temperature changes no answer:",
+    all((tempered[n].argmax(axis=1) == validation[n].argmax(axis=1)).all() for n in ways),
+)
+scored = {name: right[name].mean() for name in ways}
+print(
+    "no gate is better than the oracle of the expert:",
+    max(scored.values()) == scored["oracle of the expert"],
+)
+print("no gate is worse than the random one:", min(scored.values()) == scored["random gate"])
+print(
+    "a hard gate computes less than a soft one:",
+    work["learned gate, hard"] < work["learned gate, soft"],
+)
+print(
+    "a switch calls some classes impossible, the learned soft gate none:",
+    bool((test["group gate, hard"] == 0).any() and (test["learned gate, soft"] > 0).all()),
+)
+
+# %% [markdown]
+# ## Questions
+#
+# Answer in a few sentences each, with figures from your own run. Your lecturer reads them.
+#
+# **A (3 marks).** Take the learned soft gate and the base. Report the difference with its interval,
+# and n_a, n_b and z. Do the two methods agree? What does the interval *not* tell, that the intervals
+# of section 8 do?
+
+# %% [markdown] nbgrader={"grade": true, "grade_id": "question-statistics", "locked": false, "points": 3, "schema_version": 3, "solution": true, "task": false}
+# They agree, and must: the difference is (n_a - n_b) / N, and its standard error is nearly the root
+# of n_a + n_b, over N. The interval leaves out 0 when z is beyond 1.96 or so. It speaks of these
+# networks on other test images. It says nothing about other networks trained by the same recipe: for
+# that one needs several trainings, as in section 8, where the seeds differ.
+
+# %% [markdown]
+# **B (4 marks).** Is it worth it? Judge the mixture against each rival of section 8: at equal
+# parameters, at equal compute, at equal training (images shown), and against two bases averaged.
+# Which gains are larger than their intervals? What would you build, if you had (i) little memory,
+# (ii) little time for an answer, (iii) little time for training?
+
+# %% [markdown] nbgrader={"grade": true, "grade_id": "question-worth", "locked": false, "points": 4, "schema_version": 3, "solution": true, "task": false}
+# At full size the learned soft gate gains half a point over the base, and its interval is above 0; it
+# takes four times the parameters, the multiply-adds and the training. The hard gates gain less than
+# their intervals. At the small width the mixture gains far more, and far more than two bases
+# averaged. But the same base, shown as many images as the mixture's four networks, gains most of
+# that; and one CNN with as many parameters gains all of it, at a quarter of the training and with
+# less compute than the soft gate. So here it is parameters and training that help, and nothing shows
+# that the division of labour does. I would build (i) the base, trained longer; (ii) the same, or a
+# somewhat wider CNN; (iii) the wider CNN, which has most from few images. A mixture is worth it if
+# the experts are there already, or must be trained and exchanged one by one.
+
+# %% [markdown]
+# **C (2 marks).** A switch and its soft gate have nearly the same accuracy. Compare their NLL after
+# tempering. Where does the difference come from, and why can no temperature mend it? When would
+# you mind?
+
+# %% [markdown] nbgrader={"grade": true, "grade_id": "question-calibration", "locked": false, "points": 2, "schema_version": 3, "solution": true, "task": false}
+# Where the switch takes the wrong group, the true class gets probability 0, and 0 to any power is 0.
+# Each such image costs a surprise of 16 in our NLL, and an infinite one without the limit; two in a
+# hundred are enough to spoil the mean. One minds when the probabilities are used: to set a threshold,
+# to ask a person in doubtful cases, to combine with other evidence. For the most probable class
+# alone it does not matter.
+
+# %% [markdown]
+# **D (2 marks).** A report says: "Our mixture of four networks reaches 1 point more than the
+# baseline, p < 0.001." Name two things that you would ask before you believe that the division of
+# labour among experts is the reason.
+
+# %% [markdown] nbgrader={"grade": true, "grade_id": "question-report", "locked": false, "points": 2, "schema_version": 3, "solution": true, "task": false}
+# What does the baseline reach with the same means: as many parameters, as much compute, shown as many
+# images? Do two baselines, averaged, gain as much? That would be averaging, not division of labour.
+# Further: on which images was the gate trained and chosen, and how often was the test set looked at?
+# Does p speak of test images only, or of several trainings?
+
+# %% [markdown]
+# ## To read on
+#
+# - McNemar (1947), *Note on the sampling error of the difference between correlated proportions*,
+#   Psychometrika 12: the test of section 6.
+# - Efron and Tibshirani (1993), *An introduction to the bootstrap*: how far resampling goes.
+# - Dietterich (1998), *Approximate statistical tests for comparing supervised classification
+#   learning algorithms*, Neural Computation 10: which test answers which question.
+# - Guo, Pleiss, Sun and Weinberger (2017), *On calibration of modern neural networks*: temperature.
+# - Lakshminarayanan, Pritzel and Blundell (2017), *Simple and scalable predictive uncertainty
+#   estimation using deep ensembles*: what two bases, averaged, are good for.
+# - Jacobs, Jordan, Nowlan and Hinton (1991), *Adaptive mixtures of local experts*, Neural
+#   Computation 3: the division of labour.
