@@ -179,7 +179,7 @@ def test_the_readme_links_to_files_that_exist():
 
 
 def test_the_model_in_the_readme_trains(monkeypatch):
-    training, looking = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    training, looking, trained = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     images = np.random.default_rng(0).integers(256, size=(32, 28, 28, 1), dtype=np.uint8)
     labels = np.arange(32, dtype=np.int32) % 10
     few = SimpleNamespace(
@@ -193,3 +193,5 @@ def test_the_model_in_the_readme_trains(monkeypatch):
     np.testing.assert_allclose(sums, 1, atol=1e-5)
     # Of 32 images an expert may well get none: a warning, and no error.
     exec(compile(looking, "README.md", "exec"), scope)
+    exec(compile(trained, "README.md", "exec"), scope)
+    assert scope["expert"].layer.output_shape == (None, 6)
