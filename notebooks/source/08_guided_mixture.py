@@ -668,7 +668,7 @@ print("without an expert its own labels suffer, others do not:", bool(own > 15 a
 
 # %% [markdown] nbgrader={"grade": true, "grade_id": "question-unseen", "locked": false, "points": 2, "schema_version": 3, "solution": true, "task": false}
 # The accuracy does not depend on the guidance: basic is as good. And the base rate evens out the
-# experts' load, which looks healthy. The heat map of labels and experts shows it at once, and so
+# experts' weights, which looks healthy. The heat map of labels and experts shows it at once, and so
 # does the share of images that go to an expert of their label, about what chance gives. Even
 # simpler: print what two images of different labels want.
 
