@@ -9,7 +9,7 @@
 #     language: python
 #     name: python3
 #   moe_keras:
-#     minutes: 5
+#     minutes: 6
 #     outcomes: build a hierarchy of experts from nothing; prove what trains and what is frozen; find
 #       out where its errors come from; judge whether a split of the classes is a good one
 # ---
@@ -31,7 +31,7 @@
 # - say where a hierarchy's errors come from, and why the first gate matters so much;
 # - judge whether a split of the classes is a good one, before you train along it.
 #
-# **Time:** 5 minutes of computing on two CPU cores; two hours with the exercises.
+# **Time:** 6 minutes of computing on two CPU cores; two hours with the exercises.
 #
 # **Builds on:** lab 01 (experts for groups of classes, a gate that weighs them class by class).
 #
