@@ -31,13 +31,14 @@ labs: $(STAMP)  ## run every lab (LAB=01: that one); executed copies under build
 lab: $(STAMP)  ## open JupyterLab on the students' copies
 	$(RUN) jupyterlab --notebook-dir=notebooks
 
-test: test-fast  ## everything: test-fast, then the labs against their stored outputs, in quick mode
+test: test-fast  ## everything: test-fast, the slow tests, and the labs against their stored outputs
+	$(RUN) pytest -m slow tests
 	$(RUN) moe_keras.cli labs check
 
-test-fast: $(STAMP)  ## ruff, unit tests and doctests, without the labs
+test-fast: $(STAMP)  ## ruff, unit tests and doctests, without the slow ones and the labs
 	$(RUN) ruff check
 	$(RUN) ruff format --check
-	$(RUN) pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile
+	$(RUN) pytest -m "not slow" --numprocesses=auto --maxprocesses=4 --dist=loadfile
 
 notebooks: $(STAMP)  ## make the students' copies and the executed solutions anew from the sources
 	$(RUN) moe_keras.cli labs generate $(LABS)

@@ -30,7 +30,7 @@ def install(folder):
     say("Installing TensorFlow, Keras, Jupyter and this package: a few minutes the first time")
     run(
         [python, "-m", "pip", "install", "--disable-pip-version-check"]
-        + ["--constraint", "constraints.txt", "--editable", ".[labs,test]"],
+        + ["--constraint", "constraints.txt", "--editable", ".[labs,site,spark,test]"],
         "The installation did not finish. If the lines above speak of a connection or a timeout, "
         "check the\nnetwork (pip downloads from PyPI, or from the index that pip is configured "
         "for), then run the same\ncommand again: what is already downloaded is kept.",
