@@ -334,7 +334,7 @@ print("logits of 3 images:", tuple(network(digits.x_train[:3]).shape))
 # images while the network learns. We train all five kinds now; four of them wait for section 7.
 
 # %% tags=["nbval-ignore-output"]
-EPOCHS, BATCH = 5, 128
+EPOCHS, BATCH = 3, 128
 KINDS = ("soft", "sparse", "dense", "thin dense", "one")
 CURVES.mkdir(parents=True, exist_ok=True)
 networks, histories = {}, {}
