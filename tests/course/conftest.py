@@ -14,8 +14,8 @@ SOURCE = '''\
 #     minutes: 5
 #     outcomes: add two numbers; say why
 #     serves:
-#       1: [add]
-#       2: [why]
+#       - [add]
+#       - [why]
 #     variant:
 #       numbers:
 #         - ["SEED = 0", 1 and 2 make 3]
