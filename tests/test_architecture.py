@@ -19,6 +19,7 @@ ORDER = (
     {"checks", "runs"},
     {"labs", "spark"},
     {"course"},
+    {"commands"},
     {"cli"},
 )
 RANK = {part: rank for rank, group in enumerate(ORDER) for part in group}
