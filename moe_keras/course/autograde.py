@@ -16,13 +16,19 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import nbformat
-from nbgrader.api import Gradebook, MissingEntry
+from nbgrader.api import Gradebook
 from nbgrader.converters import GenerateAssignment
 from nbgrader.coursedir import CourseDirectory
 from nbgrader.preprocessors import SaveAutoGrades
+from nbgrader.utils import setenv
 
 from moe_keras.course.limits import MEGABYTE, Limits
-from moe_keras.course.sandbox import clean_environment, folders_to_hide, isolation_problem
+from moe_keras.course.sandbox import (
+    clean_environment,
+    folders_to_hide,
+    isolation_problem,
+    path_with_programs,
+)
 from moe_keras.files import write_text
 
 # The package without its __init__, which would import Keras into every worker.
@@ -131,14 +137,15 @@ def _submissions(course, assignment, students):
 
 
 def _require_released(course, assignment):
-    with Gradebook(f"sqlite:///{course / 'gradebook.db'}") as gradebook:
-        try:
-            gradebook.find_assignment(assignment)
-        except MissingEntry:
-            raise ValueError(
-                f"Expected an assignment that was released. Received: {assignment} (run "
-                f"`nbgrader generate_assignment {assignment}` in {course} first)"
-            ) from None
+    database = course / "gradebook.db"
+    if database.exists():
+        with Gradebook(f"sqlite:///{database}") as gradebook:
+            if assignment in {known.name for known in gradebook.assignments}:
+                return
+    raise ValueError(
+        f"Expected an assignment that was released. Received: {assignment} (run "
+        f"`nbgrader generate_assignment {assignment}` in {course} first)"
+    )
 
 
 def _stage(course, assignment, template):
@@ -149,7 +156,8 @@ def _stage(course, assignment, template):
     generate = GenerateAssignment(
         coursedir=CourseDirectory(root=str(template), assignment_id=assignment)
     )
-    generate.start()
+    with setenv(PATH=path_with_programs()):
+        generate.start()
 
 
 def _grade(template, student, course, assignment, limits, isolate):

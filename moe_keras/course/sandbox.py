@@ -83,8 +83,15 @@ class Sandbox:
 
 
 def clean_environment():
-    """Of this process's environment variables, those on the list."""
-    return {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    """Of this process's environment variables, those on the list, and this Python's programs."""
+    passed_on = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    return passed_on | {"PATH": path_with_programs()}
+
+
+def path_with_programs():
+    """PATH with this Python's programs in front: nbgrader calls alembic, activated or not."""
+    folders = [str(Path(sys.executable).parent), os.environ.get("PATH", "")]
+    return os.pathsep.join(filter(None, folders))
 
 
 @functools.cache
