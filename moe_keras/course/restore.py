@@ -13,7 +13,8 @@ class RestoreMarks(NbGraderPreprocessor):
     """Give every cell the marks that it has in the assignment, and put deleted ones back.
 
     nbgrader itself trusts what a submission says of its cells, and stumbles over a cell that is
-    not there. The last of several cells with one grade id counts, as in nbgrader.
+    not there, or over one that is there twice. The last of several cells with one grade id counts;
+    the others stay as cells without marks.
 
     Args:
         notes: a list; what was found goes there, a sentence each.
@@ -45,6 +46,7 @@ class RestoreMarks(NbGraderPreprocessor):
                 self.sources[cell.name] = (cell.cell_type, cell.source)
         counts = Counter(self._settle(cell) for cell in nb.cells)
         self.notes += self._complaints(nb, counts)
+        _keep_the_last(nb)
         for grade_id in self.marks:
             if grade_id not in counts:
                 self._put_back(nb, grade_id)
@@ -99,3 +101,13 @@ class RestoreMarks(NbGraderPreprocessor):
         make = nbformat.v4.new_code_cell if cell_type == "code" else nbformat.v4.new_markdown_cell
         cell = make(source, metadata={"nbgrader": self.marks[grade_id], "deleted": DELETED})
         nb.cells.insert(before[-1] + 1 if before else len(nb.cells), cell)
+
+
+def _keep_the_last(nb):
+    seen = set()
+    for cell in reversed(nb.cells):
+        marks = cell.metadata.get("nbgrader")
+        if marks and marks.grade_id in seen:
+            del cell.metadata["nbgrader"]
+        elif marks:
+            seen.add(marks.grade_id)

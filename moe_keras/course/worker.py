@@ -12,7 +12,6 @@ from nbgrader.coursedir import CourseDirectory
 from nbgrader.preprocessors import (
     CheckCellMetadata,
     ClearOutput,
-    DeduplicateIds,
     IgnorePattern,
     LimitOutput,
     OverwriteCells,
@@ -40,7 +39,8 @@ def main():
     except Unreadable as error:
         failure = str(error)
     except Exception as error:  # whatever was handed in, the class goes on
-        failure = f"could not be graded: {type(error).__name__}: {str(error)[:200]}"
+        message = " ".join(str(error).split())[:200]
+        failure = f"could not be graded: {type(error).__name__}: {message}"
     result = {"failure": failure, "notes": notes}
     (scratch / "result.json").write_text(json.dumps(result), encoding="utf-8")
 
@@ -60,7 +60,7 @@ def grade(course, assignment, student, sandbox, notes):
     log.addHandler(handler)
     autograde = Autograde(coursedir=coursedir, log=log)
     autograde.sanitize_preprocessors = [
-        *(ClearOutput, RestoreMarks(notes), DeduplicateIds),
+        *(ClearOutput, RestoreMarks(notes)),
         *(OverwriteKernelspec, OverwriteCells, CheckCellMetadata),
     ]
     autograde.autograde_preprocessors = [

@@ -30,7 +30,8 @@ def verify_softmax(softmax):
         raise WrongAnswer("The weights of the third image are 1/4 and 3/4.")
 
 def verify_mixture(mixture):
-    if not np.allclose(mixture(np.array([0.25, 0.75]), np.array([[1.0, 0.0], [0.0, 2.0]])), [0.25, 1.5]):
+    answer = mixture(np.array([0.25, 0.75]), np.array([[1.0, 0.0], [0.0, 2.0]]))
+    if not np.allclose(answer, [0.25, 1.5]):
         raise WrongAnswer("Every expert counts by its weight.")
 
 checks = types.SimpleNamespace(
