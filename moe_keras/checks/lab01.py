@@ -72,9 +72,7 @@ def _verify_to_group(to_group):
     require_shape(groups, labels.shape, "one group for each label")
     right = np.isin(labels, _GROUPS[_order[1]]).astype(float)
     if np.array_equal(groups, 1 - right):
-        raise WrongAnswer(
-            f"The polarity is inverted: {_order[0]} must be 0 and {_order[1]} 1."
-        )
+        raise WrongAnswer(f"The polarity is inverted: {_order[0]} must be 0 and {_order[1]} 1.")
     if not np.array_equal(groups, right):
         name = CLASS_NAMES["cifar10"][labels[groups != right][0]]
         raise WrongAnswer(

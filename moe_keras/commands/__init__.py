@@ -1,1 +1,1 @@
-"""The groups of commands of ``moe-keras`` that are too large for one file, one module each."""
+"""The groups of subcommands of ``moe-keras`` that are too long for `cli.py`."""

@@ -34,3 +34,8 @@ def installed_versions(extra="labs"):
                 waiting.append(requirement)
     versions.pop(PACKAGE, None)
     return dict(sorted(versions.items()))
+
+
+def pins():
+    """The same, as the lines of a requirements or constraints file."""
+    return "".join(f"{name}=={number}\n" for name, number in installed_versions().items())

@@ -6,7 +6,7 @@ from pathlib import Path
 import nbformat
 
 from moe_keras.course.archive import write_encrypted_zip, write_zip
-from moe_keras.course.environment import PACKAGE, installed_versions
+from moe_keras.course.environment import PACKAGE, pins
 from moe_keras.course.leaks import find_leaks
 from moe_keras.course.student_wheel import student_wheel
 from moe_keras.files import replacing
@@ -109,10 +109,9 @@ def student_files(labs, wheel=None):
         f"- `notebooks/{lab.slug}.ipynb`: {lab.title}, about {lab.minutes} minutes to run"
         for lab in labs
     )
-    pins = (f"{name}=={number}\n" for name, number in installed_versions().items())
     texts = {
         "README.md": README.format(labs=listed),
-        "constraints.txt": "".join(pins),
+        "constraints.txt": pins(),
         "environment.yml": ENVIRONMENT,
         "requirements.txt": f"--constraint constraints.txt\n{package}\n",
     }
