@@ -392,17 +392,6 @@ hard_switch = Exercise(
     ],
     marks=2,
 )
-importance_gate = Exercise(
-    "ImportanceGate",
-    _verify_importance_gate,
-    reference=lambda: _ReferenceImportanceGate,
-    hints=[
-        "A dense layer with num_classes * num_experts units gives all the numbers that are needed.",
-        "Reshape them to (num_classes, num_experts) for each image.",
-        "Softmax over the last axis: the experts compete within each class.",
-    ],
-    marks=3,
-)
 freeze = Exercise(
     "freeze",
     _verify_freeze,
@@ -414,6 +403,17 @@ freeze = Exercise(
         "moe_keras.experts.FrozenExpert does both.",
     ],
     marks=2,
+)
+importance_gate = Exercise(
+    "ImportanceGate",
+    _verify_importance_gate,
+    reference=lambda: _ReferenceImportanceGate,
+    hints=[
+        "A dense layer with num_classes * num_experts units gives all the numbers that are needed.",
+        "Reshape them to (num_classes, num_experts) for each image.",
+        "Softmax over the last axis: the experts compete within each class.",
+    ],
+    marks=3,
 )
 assemble = Exercise(
     "assemble",
@@ -443,7 +443,8 @@ judge = Exercise(
     reference=lambda: _reference_judge,
     hints=[
         "If 0 lies in the interval, both signs are possible.",
-        "Three answers: 'better', 'worse', 'cannot tell'.",
+        "Better if the whole interval is above 0; what must its lower end be then?",
+        "'better' if low > 0, 'worse' if high < 0, otherwise 'cannot tell'.",
     ],
     marks=1,
 )

@@ -91,7 +91,7 @@ from keras import layers, ops
 from sklearn.metrics import confusion_matrix
 
 from moe_keras import plots
-from moe_keras.checks import lab01
+from moe_keras.checks import lab01, summary
 from moe_keras.data import CIFAR10_ARTIFICIAL, CIFAR10_NATURAL, load, locate
 from moe_keras.experts import ClassSubset, FrozenExpert
 from moe_keras.gates import GroupGate, PerClassGate
@@ -104,6 +104,10 @@ SEED = 0
 QUICK = os.environ.get("MOE_KERAS_LAB") == "quick"
 keras.utils.set_random_seed(SEED)
 tf.get_logger().setLevel("ERROR")  # its hints on speed are not for this lab
+
+# The exercises; each is None, not attempted, until its cell has run.
+build_cnn = to_group = spread = mixture = hard_switch = freeze = ImportanceGate = assemble = None
+paired_interval = judge = None
 
 # %% [markdown]
 # ## 1 The data
@@ -895,6 +899,14 @@ print("the mixture beats the baseline:", judge(gain.low, gain.high) == "better")
 # 1000} = 1.6$ points. Even if the two models agree on most images, 0.8 points are within one or so
 # standard errors of the difference. We cannot tell; test on more images, and look at the paired
 # differences.
+
+# %% [markdown]
+# ## Your progress
+#
+# What the checks say so far. Run the cell again after a change.
+
+# %%
+summary(lab01)
 
 # %% [markdown]
 # ## To read on

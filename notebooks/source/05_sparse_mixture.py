@@ -63,7 +63,7 @@ from ipywidgets import IntSlider, interact
 from keras import layers, ops
 
 from moe_keras import losses, plots
-from moe_keras.checks import lab05
+from moe_keras.checks import lab05, summary
 from moe_keras.data import load
 from moe_keras.experts import StackedMLP
 from moe_keras.gates import BiasBalancedGate, Gate, NoisyTopKGate, SoftmaxGate, TopKGate
@@ -81,6 +81,9 @@ NUM_EXPERTS, TOP_K = 8, 2
 
 keras.utils.set_random_seed(0)
 tf.get_logger().setLevel("ERROR")  # its hints on speed are not for this lab
+
+# The exercises; each is None, not attempted, until its cell has run.
+route = run_chosen = add_noise = balance = dropped_share = None
 
 # %% tags=["nbval-ignore-output"]
 digits = load(DATASET, subset=0.2 if QUICK else None)
@@ -749,6 +752,14 @@ print("grouped dispatch drops nothing:", nothing_dropped)
 # experts and loses little accuracy, a few tenths of a point at most. Where answering many images is
 # what costs, sparse is the choice; where the network is small, or is trained on few images, so that
 # each expert sees too little, dense is simpler and a little better.
+
+# %% [markdown]
+# ## Your progress
+#
+# What the checks say so far. Run the cell again after a change.
+
+# %%
+summary(lab05)
 
 # %% [markdown]
 # ## To read on

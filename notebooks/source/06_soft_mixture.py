@@ -67,7 +67,7 @@ from ipywidgets import SelectionSlider, interact
 from keras import layers, ops
 
 from moe_keras import plots
-from moe_keras.checks import lab06
+from moe_keras.checks import lab06, summary
 from moe_keras.data import load
 from moe_keras.experts import StackedMLP
 from moe_keras.gates import SlotGate, SoftmaxGate, TopKGate
@@ -82,6 +82,9 @@ SEEDS = (0,) if QUICK else (0, 1, 2)
 CURVES = Path("../../build/curves") if Path("../source").is_dir() else Path("../build/curves")
 keras.utils.set_random_seed(0)
 tf.get_logger().setLevel("ERROR")  # its hints on speed are not for this lab
+
+# The exercises; each is None, not attempted, until its cell has run.
+dispatch_weights = fill_slots = combine = one_token = None
 
 # %% [markdown]
 # ## 1 An image as tokens
@@ -661,6 +664,14 @@ print(
 # three seeds overlap, we cannot say which is better. On digits one small expert does as well as all
 # of them: what comes after the mixture sees all patches and puts much right. Mixtures pay where
 # there is more to learn than one network of that cost can hold.
+
+# %% [markdown]
+# ## Your progress
+#
+# What the checks say so far. Run the cell again after a change.
+
+# %%
+summary(lab06)
 
 # %% [markdown]
 # ## To read on

@@ -94,7 +94,7 @@ from keras import layers, ops
 from sklearn.metrics import confusion_matrix
 
 from moe_keras import plots
-from moe_keras.checks import lab07
+from moe_keras.checks import lab07, summary
 from moe_keras.data import group_labels, groups, load
 from moe_keras.experts import ClassSubset, FrozenExpert
 from moe_keras.gates import PerClassGate
@@ -108,6 +108,9 @@ QUICK = os.environ.get("MOE_KERAS_LAB") == "quick"
 SEEDS = (0,) if QUICK else (0, 1, 2)
 BUILD = Path("../../build") if Path("../source").is_dir() else Path("../build")
 tf.get_logger().setLevel("ERROR")  # its hints on speed are not for this lab
+
+# The exercises; each is None, not attempted, until its cell has run.
+own = group_probabilities = blame = moved_weights = hierarchy = errors_across = None
 
 # %% [markdown]
 # ## 1 The data, in four parts
@@ -975,6 +978,14 @@ print("the hierarchy is no worse than its base, within half a point:", bool(beat
 # not how good it is. It would show as a loss that is much lower on training images than on new
 # ones. The line is a choice, like a learning rate: made on the test images, the test result would
 # be that of the line that happened to suit these 10,000, and too good for any others.
+
+# %% [markdown]
+# ## Your progress
+#
+# What the checks say so far. Run the cell again after a change.
+
+# %%
+summary(lab07)
 
 # %% [markdown]
 # ## To read on

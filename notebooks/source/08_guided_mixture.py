@@ -82,7 +82,7 @@ import tensorflow as tf
 from keras import layers, ops
 
 from moe_keras import plots
-from moe_keras.checks import lab08
+from moe_keras.checks import lab08, summary
 from moe_keras.data import load
 from moe_keras.gates import LabelGuidedGate, SoftmaxGate
 from moe_keras.inspection import mean_interval
@@ -98,6 +98,9 @@ SEEDS = (0,) if QUICK else (0, 1, 2)
 BUILD = Path("../../build") if Path("../source").is_dir() else Path("../build")
 keras.utils.set_random_seed(0)
 tf.get_logger().setLevel("ERROR")  # its hints on speed are not for this lab
+
+# The exercises; each is None, not attempted, until its cell has run.
+assignment_matrix = wanted = guidance = pull = taught_model = routed = None
 
 # %% [markdown]
 # ## 1 A plan
@@ -710,6 +713,14 @@ print("without an expert its own labels suffer, others do not:", bool(own > 15 a
 # leaves an image to experts that know two digits, so the accuracy is helped by the label too. In
 # use there are no labels, and the gate was never taught to do without. She must evaluate a model
 # without labels, and should train one whose answer does not depend on them.
+
+# %% [markdown]
+# ## Your progress
+#
+# What the checks say so far. Run the cell again after a change.
+
+# %%
+summary(lab08)
 
 # %% [markdown]
 # ## To read on
