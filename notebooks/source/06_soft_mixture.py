@@ -12,6 +12,22 @@
 #     minutes: 5
 #     outcomes: write a soft mixture over the patches of an image; see what a slot looks at; walk from
 #       soft to hard by temperature; prove that with one token nothing soft is left
+#     serves:
+#       - [fill_slots, combine, question-price, question-compare]
+#       - [dispatch_weights]
+#       - [question-temperature]
+#       - [one_token, question-one-token]
+#     variant:
+#       # Which images are held back.
+#       seed:
+#         - "subset=0.2 if QUICK else None)"
+#         - "subset=0.2 if QUICK else None, seed=1)"
+#         - "subset=0.2 if QUICK else None, seed=2)"
+#         - "subset=0.2 if QUICK else None, seed=3)"
+#       one-token:
+#         - ["8 experts and 4 slots", "The four slots of each", "same thing four times", "32 runs where 8 do"]
+#         - ["6 experts and 3 slots", "The three slots of each", "same thing three times", "18 runs where 6 do"]
+#         - ["10 experts and 5 slots", "The five slots of each", "same thing five times", "50 runs where 10 do"]
 # ---
 
 # %% [markdown]
