@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -21,6 +22,7 @@ from nbgrader.converters import GenerateAssignment
 from nbgrader.coursedir import CourseDirectory
 from nbgrader.preprocessors import SaveAutoGrades
 from nbgrader.utils import setenv
+from sqlalchemy.exc import SAWarning
 
 from moe_keras.course.limits import MEGABYTE, Limits
 from moe_keras.course.sandbox import (
@@ -242,7 +244,8 @@ def _record(course, assignment, student, scratch, result):
     timestamp = coursedir.get_existing_timestamp(str(handed_in))
     late = {"timestamp": timestamp} if timestamp else {}
     executed = scratch / "course" / "autograded" / student / assignment
-    with Gradebook(url) as gradebook:
+    with Gradebook(url) as gradebook, warnings.catch_warnings():
+        warnings.simplefilter("ignore", SAWarning)  # of nbgrader's own making
         gradebook.update_or_create_student(student)
         gradebook.update_or_create_submission(assignment, student, **late)
     if result["failure"] is None:

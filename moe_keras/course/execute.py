@@ -16,7 +16,7 @@ from nbgrader.utils import is_grade
 
 from moe_keras.course.limits import MEGABYTE
 
-PATIENCE = 10  # seconds in which an interrupted kernel must answer
+PATIENCE = 20  # seconds in which an interrupted kernel must answer
 CUT = "\n[more output was dropped]\n"
 
 

@@ -86,7 +86,8 @@ class RestoreMarks(NbGraderPreprocessor):
         cell_type, source = self.sources[marks.grade_id]
         given = nbformat.from_dict({"cell_type": cell_type, "source": source, "metadata": {}})
         given, _ = ClearHiddenTests(enforce_metadata=False).preprocess_cell(given, {}, 0)
-        return (cell.cell_type, cell.source.strip()) != (cell_type, given.source.strip())
+        unedited = {source.strip(), given.source.strip()}
+        return cell.cell_type != cell_type or cell.source.strip() not in unedited
 
     def _put_back(self, nb, grade_id):
         """Insert a cell after the one that it follows in the assignment."""
