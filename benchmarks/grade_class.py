@@ -28,7 +28,7 @@ from moe_keras.course.sandbox import clean_environment, isolation_problem
 from moe_keras.files import write_text
 
 RESULTS = Path(__file__).parent / "results" / "grade_class.json"
-REGION = re.compile(r"^ *### (BEGIN|END) (SOLUTION|HIDDEN TESTS)\n?", re.MULTILINE)
+REGION = re.compile(r"^ *### (?:BEGIN|END) SOLUTION\n?", re.MULTILINE)
 CLASS_SIZE = 30
 
 
@@ -104,7 +104,8 @@ def main(count=CLASS_SIZE, jobs=1):
         solved = nbformat.read(course / "source" / lab / f"{lab}.ipynb", as_version=4)
         blank = nbformat.read(course / "release" / lab / f"{lab}.ipynb", as_version=4)
         for cell in solved.cells:
-            cell.source = REGION.sub("", cell.source)
+            if _marks(cell).get("solution"):
+                cell.source = REGION.sub("", cell.source)
         expected = dict(list(submissions(solved, blank).items())[:count])
         for student, (notebook, _) in expected.items():
             path = course / "submitted" / student / lab / f"{lab}.ipynb"

@@ -22,7 +22,6 @@ from nbgrader.converters import GenerateAssignment
 from nbgrader.coursedir import CourseDirectory
 from nbgrader.preprocessors import SaveAutoGrades
 from nbgrader.utils import setenv
-from sqlalchemy.exc import SAWarning
 
 from moe_keras.course.limits import MEGABYTE, Limits
 from moe_keras.course.sandbox import (
@@ -245,7 +244,7 @@ def _record(course, assignment, student, scratch, result):
     late = {"timestamp": timestamp} if timestamp else {}
     executed = scratch / "course" / "autograded" / student / assignment
     with Gradebook(url) as gradebook, warnings.catch_warnings():
-        warnings.simplefilter("ignore", SAWarning)  # of nbgrader's own making
+        warnings.filterwarnings("ignore", module="nbgrader")  # on how it uses its database
         gradebook.update_or_create_student(student)
         gradebook.update_or_create_submission(assignment, student, **late)
     if result["failure"] is None:
