@@ -1,5 +1,6 @@
 """Put a submitted notebook's marks in order, so that nbgrader finds every cell it looks for."""
 
+import re
 from collections import Counter
 
 import nbformat
@@ -7,6 +8,9 @@ from nbgrader.api import Gradebook
 from nbgrader.preprocessors import ClearHiddenTests, NbGraderPreprocessor
 
 DELETED = "This cell was deleted; the grading put it back."
+
+# What an honest answer has no reason to speak of.
+INSIDES = re.compile(r"\.(require|verify|status|_judge)\b|\bcheck\s*=|\blab\d\d\s*=|get_ipython")
 
 
 class RestoreMarks(NbGraderPreprocessor):
@@ -77,6 +81,10 @@ class RestoreMarks(NbGraderPreprocessor):
         ):
             if grade_ids:
                 yield f"{what}: {', '.join(grade_ids)}"
+        for index, cell in enumerate(nb.cells, 1):
+            locked = cell.metadata.get("nbgrader", {}).get("locked")
+            if cell.cell_type == "code" and not locked and INSIDES.search(cell.source):
+                yield f"to be read: cell {index} touches what judges it"
 
     def _edited(self, cell):
         """Whether a locked cell says something else than the student was given."""
