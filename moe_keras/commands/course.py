@@ -1,5 +1,6 @@
 """``moe-keras course ...``: the labs as a course."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -8,23 +9,31 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-course_app = typer.Typer(help="Make a course of the labs, and grade it.", no_args_is_help=True)
+course_app = typer.Typer(
+    help="Make a course of the labs, vary it, hand it out, grade it.", no_args_is_help=True
+)
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The course's folder.")]
+PASSWORD = "MOE_KERAS_SOLUTIONS_PASSWORD"
+Numbers = Annotated[
+    list[str] | None, typer.Option("--lab", help="Number of a lab; may be repeated. Default: all.")
+]
+Notebooks = Annotated[
+    Path | None,
+    typer.Option(help="The folder 'notebooks' of a checkout or variant. Default: the package's."),
+]
 
 
 @course_app.command("init")
 def init_course(
     folder: Folder,
-    lab: Annotated[
-        list[str] | None,
-        typer.Option("--lab", help="Number of a lab; may be repeated. Default: all."),
-    ] = None,
+    lab: Numbers = None,
+    notebooks: Notebooks = None,
 ):
     """Lay out an nbgrader course from the labs that the package brings along."""
     from moe_keras.course.create import create_course
 
-    made = create_course(folder, lab or ())
+    made = create_course(folder, lab or (), notebooks)
     typer.echo(f"The course is in {made}; its README.md says how to go on.")
 
 
@@ -81,3 +90,51 @@ def autograde_course(
         )
     console.print(table)
     typer.echo(f"Marks: {folder / f'marks-{assignment}.csv'}")
+
+
+@course_app.command()
+def release(
+    folder: Annotated[Path, typer.Argument(help="Where the two zip files go.")],
+    lab: Numbers = None,
+    notebooks: Notebooks = None,
+    wheel: Annotated[
+        Path | None,
+        typer.Option(help="A wheel of the package to hand out; labs' sources are left out of it."),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace a release.")] = False,
+):
+    """Make the students' zip file, and one of the solutions, encrypted.
+
+    The password is asked for twice, or read from the environment variable
+    MOE_KERAS_SOLUTIONS_PASSWORD.
+    """
+    from moe_keras.course.release import release
+
+    labs = _labs(notebooks, lab)
+    password = os.environ.get(PASSWORD) or typer.prompt(
+        "Password of the solutions", hide_input=True, confirmation_prompt=True
+    )
+    for path in release(labs, folder, password, wheel, force):
+        typer.echo(path)
+
+
+@course_app.command()
+def variant(
+    folder: Annotated[Path, typer.Argument(help="A new folder for the variant.")],
+    seed: Annotated[int, typer.Option(help="Which variant: the year, for example.")],
+    lab: Numbers = None,
+    notebooks: Notebooks = None,
+):
+    """Make a variant of the labs: other seeds, groups of classes, numbers in questions."""
+    from moe_keras.course.variant import make_variant
+
+    for slug, changes in make_variant(_labs(notebooks, lab), seed, folder).items():
+        chosen = "; ".join(f"{name}: {row[0]}" for name, row in changes.items())
+        typer.echo(f"{slug}: {chosen or 'as it is'}")
+
+
+def _labs(notebooks, numbers):
+    from moe_keras.labs.catalogue import find_labs, installed_labs
+
+    numbers = numbers or ()
+    return find_labs(notebooks, numbers) if notebooks else installed_labs(numbers)

@@ -1,12 +1,11 @@
 """Lay out an nbgrader course from the labs that the installed package brings along."""
 
-from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.metadata import version
 from pathlib import Path
 
-from packaging.requirements import Requirement
-
+from moe_keras.course.environment import PACKAGE, pins
 from moe_keras.files import write_text
-from moe_keras.labs.catalogue import installed_labs
+from moe_keras.labs.catalogue import find_labs, installed_labs
 from moe_keras.labs.generate import STUB, TEXT_STUB, solution_copy, write_notebook
 
 CONFIG = '''"""nbgrader's settings for this course: run every command of nbgrader in this folder."""
@@ -49,12 +48,14 @@ The labs here are: {labs}
 """
 
 
-def create_course(folder, numbers=()):
+def create_course(folder, numbers=(), notebooks=None):
     """Lay out an nbgrader course: sources, settings, an environment file and a README.
 
     Args:
         folder: where it goes; a new folder, or one that is empty.
         numbers: numbers of the labs wanted, such as ``["01"]``. Default: all.
+        notebooks: the folder ``notebooks`` of a checkout or of a variant. Default: the labs of the
+            installed package.
 
     Returns:
         The folder, a `pathlib.Path`.
@@ -69,30 +70,17 @@ def create_course(folder, numbers=()):
             f"Expected a new folder, or an empty one. Received: {folder}, where something lies. "
             "(Nothing was changed: name another folder.)"
         )
-    labs = installed_labs(numbers)
+    labs = find_labs(notebooks, numbers) if notebooks else installed_labs(numbers)
     for lab in labs:
         write_notebook(solution_copy(lab), folder / "source" / lab.slug / f"{lab.slug}.ipynb")
     write_text(
         folder / "nbgrader_config.py",
         CONFIG.format(name=folder.name, stub=STUB, text_stub=TEXT_STUB),
     )
-    write_text(folder / "requirements.txt", _requirements())
+    write_text(folder / "requirements.txt", f"{PACKAGE}[labs]=={version(PACKAGE)}\n{pins()}")
     slugs = ", ".join(f"`{lab.slug}`" for lab in labs)
     write_text(
         folder / "README.md",
-        README.format(name=folder.name, version=version("moe-keras"), labs=slugs),
+        README.format(name=folder.name, version=version(PACKAGE), labs=slugs),
     )
     return folder
-
-
-def _requirements():
-    """The package and, at the versions that are installed here, what its labs stand on."""
-    lines = [f"moe-keras[labs]=={version('moe-keras')}"]
-    for requirement in map(Requirement, requires("moe-keras")):
-        marker = requirement.marker
-        if marker is None or marker.evaluate({"extra": "labs"}):
-            try:
-                lines.append(f"{requirement.name}=={version(requirement.name)}")
-            except PackageNotFoundError:
-                lines.append(str(requirement.name))
-    return "\n".join(lines) + "\n"
