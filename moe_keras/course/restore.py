@@ -10,7 +10,9 @@ from nbgrader.preprocessors import ClearHiddenTests, NbGraderPreprocessor
 DELETED = "This cell was deleted; the grading put it back."
 
 # What an honest answer has no reason to speak of.
-INSIDES = re.compile(r"\.(require|verify|status|_judge)\b|\bcheck\s*=|\blab\d\d\s*=|get_ipython")
+INSIDES = re.compile(
+    r"\.(require|verify|status|reference|_judge)\b|\bcheck\s*=|\blab\d\d\s*=|get_ipython"
+)
 
 
 class RestoreMarks(NbGraderPreprocessor):
