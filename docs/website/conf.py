@@ -26,6 +26,7 @@ html_math_renderer = "mathml"
 html_theme = "furo"
 html_title = "moe_keras"
 html_static_path = ["static"]
+templates_path = ["templates"]
 html_css_files = ["site.css"]
 html_js_files = [("scroll.js", {"defer": "defer"})]
 html_use_index = False
@@ -35,3 +36,13 @@ html_theme_options = {"navigation_with_keys": False}
 # Both reach a contrast of 7:1.
 pygments_style = "a11y-high-contrast-light"
 pygments_dark_style = "a11y-high-contrast-dark"
+
+
+def setup(app):
+    app.connect("html-page-context", _give_headings_a_level, priority=900)
+
+
+def _give_headings_a_level(app, page, template, context, doctree):
+    """Sphinx writes the sidebar's captions as headings, without the level that ARIA asks for."""
+    key = "furo_navigation_tree"
+    context[key] = context[key].replace('role="heading"', 'role="heading" aria-level="2"')

@@ -74,9 +74,11 @@ def test_every_page_opens_alone_and_its_links_lead_somewhere(site, browser):
     tab.on("requestfailed", lambda request: problems.append(f"failed: {request.url}"))
     tab.on(
         "request",
-        lambda sent: None
-        if sent.url.startswith((site.as_uri(), "data:"))
-        else problems.append(f"outside: {sent.url}"),
+        lambda sent: (
+            None
+            if sent.url.startswith((site.as_uri(), "data:"))
+            else problems.append(f"outside: {sent.url}")
+        ),
     )
     for address in pages:
         tab.goto(address)
