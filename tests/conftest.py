@@ -10,4 +10,5 @@ collect_ignore = [
     "peers/swiglu_experts.py",
     "public_layers.py",
     "sparse_gate.py",
+    "toy_course.py",
 ]
