@@ -135,7 +135,7 @@ class TestClusters:
 
     def test_more_clusters_than_rows(self, spark):
         frame = rows_of(spark, [[0, 0], [255, 255]], [0, 1])
-        with pytest.raises(ValueError, match=r"at least 3 rows, one for each cluster\. Received: 2"):
+        with pytest.raises(ValueError, match=r"at least 3 rows.* Received: 2"):
             TreeMixture(clusters=3).fit_experts(frame)
 
 
