@@ -13,7 +13,7 @@ from pyspark.sql import SparkSession
 from moe_keras.spark.java import java_home
 
 # What a student waits at most for a master that does not answer.
-PATIENCE = 25.0  # seconds
+PATIENCE = 24.0  # seconds
 QUIET = Path(__file__).with_name("log4j2.properties")
 # Into how many parts data is cut must depend on the data alone, not on the cores at hand: seeds
 # belong to parts, and a cluster shall find what a laptop finds.
