@@ -161,7 +161,7 @@ def _wait_for_a_worker(spark, master):
             spark.stop()
             raise ConnectionError(
                 f"Expected a worker with enough free memory on {master}. Received: none within "
-                f"{WORKER_PATIENCE:.0f} seconds. Start one, end another program, or ask for less memory."
+                f"{WORKER_PATIENCE:.0f} seconds. Start one, end another program, or ask for less."
             )
         time.sleep(0.2)
 

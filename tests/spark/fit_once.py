@@ -26,7 +26,7 @@ def main(master, folder, victim=None):
         if victim and done[:2] == ("experts", 1):
             os.kill(int(victim), signal.SIGKILL)
 
-    mixture = TreeMixture(clusters=4, expert="forest", depth=5, trees=10, workspace=folder)
+    mixture = TreeMixture(clusters=3, expert="forest", depth=5, trees=10, workspace=folder)
     mixture.fit_experts(read_parquet(spark, f"{folder}/trees.parquet"), progress)
     answers = mixture.predict(read_parquet(spark, f"{folder}/test.parquet"))
     result = {
