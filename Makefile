@@ -1,8 +1,8 @@
 # The course in two commands, `make labs` and `make test`, from a Python 3.11 or newer alone.
 
 .DEFAULT_GOAL := help
-.PHONY: help labs lab test test-fast test-backends bench test-peers notebooks reference constraints \
-    clean
+.PHONY: help labs lab test test-fast test-backends bench test-peers notebooks reference site \
+    constraints clean
 
 # The first Python at hand that will do; name another with `make PYTHON=...`.
 PYTHON ?= $(firstword $(shell for python in python3 python3.13 python3.12 python3.11 python; do \
@@ -45,6 +45,9 @@ notebooks: $(STAMP)  ## make the students' copies and the executed solutions ane
 
 reference: $(STAMP)  ## make the reference, docs/reference, anew from the docstrings
 	$(VENV)/bin/python tools/make_reference.py
+
+site: $(STAMP)  ## the course's website, in build/site (SOLUTIONS=1: a lecturer's, with the answers)
+	$(VENV)/bin/python tools/make_site.py $(if $(SOLUTIONS),--solutions)
 
 # What JAX and PyTorch are tested on: the layers, their losses and metrics.
 PARTS := experts gates losses metrics mixtures

@@ -18,6 +18,8 @@ ORDER = (
     {"inspection"},
     {"checks", "runs"},
     {"labs", "spark"},
+    {"course"},
+    {"commands"},
     {"cli"},
 )
 RANK = {part: rank for rank, group in enumerate(ORDER) for part in group}

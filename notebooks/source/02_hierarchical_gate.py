@@ -12,6 +12,11 @@
 #     minutes: 4
 #     outcomes: build a hierarchical mixture over frozen networks; follow one image through all of its
 #       decisions; train gates on kept answers; tell what a mixture repairs and what it breaks
+#     serves:
+#       - [two_views, group_weights, second_level]
+#       - [hierarchical_sum, hard_gate]
+#       - [question-train-on, question-seeing]
+#       - [repaired_and_broken, question-gain, question-fair]
 # ---
 
 # %% [markdown]

@@ -12,6 +12,16 @@
 #     minutes: 4
 #     outcomes: count what a network computes; calibrate it by one temperature; tell a real difference
 #       from luck with pairs of answers; judge a mixture at equal parameters, compute and training
+#     serves:
+#       - [conv_cost]
+#       - [temper, best_temperature, question-calibration]
+#       - [paired_bootstrap, mcnemar, question-statistics]
+#       - [frontier, question-worth, question-report]
+#     variant:
+#       report:
+#         - ["of four networks reaches 1 point more", "p < 0.001"]
+#         - ["of four networks reaches 0.8 points more", "p < 0.01"]
+#         - ["of four networks reaches 1.3 points more", "p < 0.0001"]
 # ---
 
 # %% [markdown]

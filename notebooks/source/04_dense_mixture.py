@@ -12,6 +12,17 @@
 #     minutes: 4
 #     outcomes: write a dense mixture and its gradient by hand; train it so that experts cooperate
 #       or compete; find out which of the two makes specialists
+#     serves:
+#       - [mix, gate_gradient, question-same]
+#       - [cooperative, competitive, responsibilities]
+#       - [routing_table, question-specialists, question-worth]
+#     variant:
+#       # Which images are held back.
+#       seed:
+#         - "subset=0.2 if QUICK else None)"
+#         - "subset=0.2 if QUICK else None, seed=1)"
+#         - "subset=0.2 if QUICK else None, seed=2)"
+#         - "subset=0.2 if QUICK else None, seed=3)"
 # ---
 
 # %% [markdown]

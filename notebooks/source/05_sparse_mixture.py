@@ -12,6 +12,17 @@
 #     minutes: 5
 #     outcomes: route each image to k of E experts and run only those; watch routing collapse, and
 #       cure it in three ways; say what capacity drops and what sparse computing saves
+#     serves:
+#       - [route, run_chosen, question-zeros]
+#       - [add_noise, balance, question-collapse]
+#       - [dropped_share, question-choice]
+#     variant:
+#       # Which images are held back.
+#       seed:
+#         - "subset=0.2 if QUICK else None)"
+#         - "subset=0.2 if QUICK else None, seed=1)"
+#         - "subset=0.2 if QUICK else None, seed=2)"
+#         - "subset=0.2 if QUICK else None, seed=3)"
 # ---
 
 # %% [markdown]

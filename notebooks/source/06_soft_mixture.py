@@ -9,9 +9,25 @@
 #     language: python
 #     name: python3
 #   moe_keras:
-#     minutes: 4
+#     minutes: 5
 #     outcomes: write a soft mixture over the patches of an image; see what a slot looks at; walk from
 #       soft to hard by temperature; prove that with one token nothing soft is left
+#     serves:
+#       - [fill_slots, combine, question-price, question-compare]
+#       - [dispatch_weights]
+#       - [question-temperature]
+#       - [one_token, question-one-token]
+#     variant:
+#       # Which images are held back.
+#       seed:
+#         - "subset=0.2 if QUICK else None)"
+#         - "subset=0.2 if QUICK else None, seed=1)"
+#         - "subset=0.2 if QUICK else None, seed=2)"
+#         - "subset=0.2 if QUICK else None, seed=3)"
+#       one-token:
+#         - ["8 experts and 4 slots", "The four slots of each", "same thing four times", "32 runs where 8 do"]
+#         - ["6 experts and 3 slots", "The three slots of each", "same thing three times", "18 runs where 6 do"]
+#         - ["10 experts and 5 slots", "The five slots of each", "same thing five times", "50 runs where 10 do"]
 # ---
 
 # %% [markdown]
@@ -30,7 +46,7 @@
 # - prove that with a single token a soft mixture is just a dense one;
 # - compare dense, sparse and soft at equal parameters and at equal cost.
 #
-# **Time:** 4 minutes of computing on two CPU cores; 90 minutes with the exercises.
+# **Time:** 5 minutes of computing on two CPU cores; 90 minutes with the exercises.
 #
 # **Builds on:** lab 04 (the softmax gate and the mixture's sum) and lab 05 (sparse routing).
 #
@@ -337,7 +353,7 @@ print("logits of 3 images:", tuple(network(digits.x_train[:3]).shape))
 # images while the network learns. We train all five kinds now; four of them wait for section 7.
 
 # %% tags=["nbval-ignore-output"]
-EPOCHS, BATCH = 5, 128
+EPOCHS, BATCH = 3, 128
 KINDS = ("soft", "sparse", "dense", "thin dense", "one")
 CURVES.mkdir(parents=True, exist_ok=True)
 networks, histories = {}, {}

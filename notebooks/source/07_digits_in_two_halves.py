@@ -12,6 +12,46 @@
 #     minutes: 5
 #     outcomes: build a hierarchy of experts from nothing; prove what trains and what is frozen; find
 #       out where its errors come from; judge whether a split of the classes is a good one
+#     serves:
+#       - [own, group_probabilities, hierarchy]
+#       - [moved_weights]
+#       - [blame, question-helps, question-sure]
+#       - [errors_across, question-line, question-held-out]
+#     variant:
+#       # Which images are held back.
+#       seed:
+#         - "subset=0.2 if QUICK else None)"
+#         - "subset=0.2 if QUICK else None, seed=1)"
+#         - "subset=0.2 if QUICK else None, seed=2)"
+#         - "subset=0.2 if QUICK else None, seed=3)"
+#       halves:
+#         - - "one expert for 0 to 4, one for 5 to 9, and a"
+#           - "A 3 has nothing in common with a 0 that"
+#           - 'DATASET = "mnist"  # or "fashion_mnist", whose halves are clothes, and shoes and bags'
+#           - "import group_labels, groups, load"
+#           - "HALVES = groups(DATASET)"
+#           - "but in section 7 there will be gaps between them"
+#           - "4 and 9, 3 and 5, 2 and 7,"
+#           - "1 and 7. The experts never see the hard pairs; the gate gets them all."
+#           - "0-4 and 5-9, such as 4 and 9 or 3 and 5"
+#         - - "one expert for even digits, one for odd ones, and a"
+#           - "A 3 has nothing in common with a 1 that"
+#           - 'DATASET = "mnist"'
+#           - "import group_labels, load"
+#           - 'HALVES = {"even": (0, 2, 4, 6, 8), "odd": (1, 3, 5, 7, 9)}'
+#           - "but there are gaps between them"
+#           - "4 and 9, 3 and 8, 2 and 7,"
+#           - "5 and 6. The experts see few of the hard pairs; the gate gets most of them."
+#           - "even and odd, such as 4 and 9 or 3 and 8"
+#         - - "one expert for 0, 1, 2, 3 and 9, one for the others, and a"
+#           - "A 3 has nothing in common with a 1 that"
+#           - 'DATASET = "mnist"'
+#           - "import group_labels, load"
+#           - 'HALVES = {"outer": (0, 1, 2, 3, 9), "inner": (4, 5, 6, 7, 8)}'
+#           - "but there are gaps between them"
+#           - "4 and 9, 3 and 5, 2 and 7,"
+#           - "3 and 8. The experts see few of the hard pairs; the gate gets most of them."
+#           - "outer and inner digits, such as 4 and 9 or 3 and 5"
 # ---
 
 # %% [markdown]

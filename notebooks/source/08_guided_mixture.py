@@ -12,6 +12,34 @@
 #     minutes: 4
 #     outcomes: decide which expert is for which label and teach it to the gate; spot a guidance that
 #       guides nothing; train without and use without labels; record a training and read it with pandas
+#     serves:
+#       - [assignment_matrix, guidance, pull, question-cost, question-anneal]
+#       - [wanted, question-unseen]
+#       - [taught_model, question-leak]
+#       - [routed]
+#     variant:
+#       pairs:
+#         - - "0 and 1, that one 2 and 3."
+#           - "two labels, in order."
+#           - "PAIRS = [(0, 1), (2, 3), (4, 5), (6, 7), (8, 9)]"
+#           - "in order:"
+#           - "by the plan in order"
+#           - "the pairs in order, which make no more sense: nothing about 2 and 3 asks"
+#           - "the expert for 0 and 1 would"
+#         - - "0 and 5, that one 1 and 6."
+#           - "two labels that are five apart."
+#           - "PAIRS = [(0, 5), (1, 6), (2, 7), (3, 8), (4, 9)]"
+#           - "five apart:"
+#           - "by the plan of labels five apart"
+#           - "the pairs five apart, which make no more sense: nothing about 1 and 6 asks"
+#           - "the expert for 0 and 5 would"
+#         - - "0 and 9, that one 1 and 8."
+#           - "two labels that sum to 9."
+#           - "PAIRS = [(0, 9), (1, 8), (2, 7), (3, 6), (4, 5)]"
+#           - "sum 9:"
+#           - "by the plan of sum 9"
+#           - "the pairs of sum 9, which make no more sense: nothing about 1 and 8 asks"
+#           - "the expert for 0 and 9 would"
 # ---
 
 # %% [markdown]
