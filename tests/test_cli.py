@@ -23,7 +23,16 @@ def test_version(capsys):
 
 @pytest.mark.parametrize(
     "command",
-    [[], ["data"], ["data", "fetch"], ["pretrain"], ["train"], ["labs"], ["labs", "run"]],
+    [
+        [],
+        ["data"],
+        ["data", "fetch"],
+        ["pretrain"],
+        ["train"],
+        ["labs"],
+        ["labs", "run"],
+        ["course"],
+    ],
 )
 def test_help_says_what_there_is(capsys, command):
     assert run(*command, "--help") == 0

@@ -46,7 +46,7 @@ def autograde_course(
     ] = None,
     jobs: Annotated[int, typer.Option(min=1, help="How many submissions at a time.")] = 1,
     minutes: Annotated[float, typer.Option(help="Limit for one submission.")] = 10,
-    cell_minutes: Annotated[float, typer.Option(help="Limit for one cell.")] = 2,
+    cell_minutes: Annotated[float, typer.Option(help="Limit for one cell.")] = 3,
     memory: Annotated[float, typer.Option(help="Limit in GB for one submission.")] = 6,
 ):
     """Grade what was handed in, each submission apart and within limits; marks come out."""

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -100,8 +101,10 @@ def autograde(course, assignment, students=(), limits=None, jobs=1, on_result=No
         template = Path(folder).resolve() / "template"
         _stage(course, assignment, template)
         with ThreadPoolExecutor(jobs) as pool:
-            order = (course, assignment, limits, isolate)
-            waiting = [pool.submit(_grade, template, student, *order) for student in students]
+            order, running = (course, assignment, limits, isolate), set()
+            waiting = [
+                pool.submit(_grade, template, student, running, *order) for student in students
+            ]
             try:
                 for done in as_completed(waiting):
                     student, scratch, result = done.result()
@@ -111,6 +114,8 @@ def autograde(course, assignment, students=(), limits=None, jobs=1, on_result=No
                         on_result(results[-1], len(students))
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
+                for worker in list(running):
+                    _end(worker)
                 raise
     results.sort(key=lambda result: result.student)
     write_text(course / f"marks-{assignment}.csv", _table(results))
@@ -160,7 +165,7 @@ def _stage(course, assignment, template):
         generate.start()
 
 
-def _grade(template, student, course, assignment, limits, isolate):
+def _grade(template, student, running, course, assignment, limits, isolate):
     """Grade one submission in a scratch folder; the worker's result comes back, whatever it did."""
     start = time.monotonic()
     scratch = Path(tempfile.mkdtemp(prefix="s-", dir=template.parent))
@@ -178,7 +183,7 @@ def _grade(template, student, course, assignment, limits, isolate):
     if too_much:
         result = {"failure": too_much, "notes": []}
     else:
-        failure = _run_worker(order, limits)
+        failure = _run_worker(order, limits, running)
         try:
             result = json.loads((scratch / "result.json").read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -203,7 +208,7 @@ def _copy(source, target, limits):
     return None
 
 
-def _run_worker(order, limits):
+def _run_worker(order, limits, running):
     """Run the worker to its end or to its limit; then nothing of its process group is left."""
     script = START.format(path=str(Path(__file__).parents[1]))
     home = Path(order["scratch"]) / "worker"
@@ -218,16 +223,22 @@ def _run_worker(order, limits):
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
+    running.add(worker)
     try:
         worker.wait(limits.seconds + GRACE)
         return None if worker.returncode == 0 else f"grading ended with status {worker.returncode}"
     except subprocess.TimeoutExpired:
         return f"time limit: {limits.seconds} seconds for the whole lab"
     finally:
-        with contextlib.suppress(OSError, AttributeError):
-            os.killpg(worker.pid, signal.SIGKILL)
-        worker.kill()
-        worker.wait()
+        running.discard(worker)
+        _end(worker)
+
+
+def _end(worker):
+    with contextlib.suppress(OSError, AttributeError):  # it has ended; Windows has no groups
+        os.killpg(worker.pid, signal.SIGKILL)
+    worker.kill()
+    worker.wait()
 
 
 def _keras_home():
@@ -242,7 +253,8 @@ def _record(course, assignment, student, scratch, result):
     timestamp = coursedir.get_existing_timestamp(str(handed_in))
     late = {"timestamp": timestamp} if timestamp else {}
     executed = scratch / "course" / "autograded" / student / assignment
-    with Gradebook(url) as gradebook:
+    with Gradebook(url) as gradebook, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="nbgrader")  # on how it uses its database
         gradebook.update_or_create_student(student)
         gradebook.update_or_create_submission(assignment, student, **late)
     if result["failure"] is None:

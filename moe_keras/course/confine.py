@@ -35,7 +35,7 @@ DEATH_SIGNAL, DROP_CAPABILITY, NO_NEW_PRIVILEGES = 1, 24, 38
 
 def main():
     order, command = json.loads(sys.argv[1]), sys.argv[2:]
-    _die_with_parent()
+    die_with_parent()
     if order["isolate"]:
         _isolate()
         if child := os.fork():
@@ -43,14 +43,15 @@ def main():
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
             os._exit(status if status >= 0 else 128 - status)
-        _die_with_parent()
+        die_with_parent()
         _arrange(order)
         _give_up_rights()
     _limit(order)
     os.execvp(command[0], command)
 
 
-def _die_with_parent():
+def die_with_parent():
+    """Ask Linux to end this process when the one that started it ends."""
     with contextlib.suppress(OSError, AttributeError):
         _call("prctl", DEATH_SIGNAL, signal.SIGKILL, 0, 0, 0)
 

@@ -23,7 +23,7 @@ c.ClearSolutions.text_stub = {text_stub!r}
 os.environ.setdefault("MOE_KERAS_LAB", "quick")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # For `nbgrader autograde`, which knows no other limit; `moe-keras course autograde` has its own.
-c.Execute.timeout = 120
+c.Execute.timeout = 180
 c.Execute.iopub_timeout = 30
 '''
 

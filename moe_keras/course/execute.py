@@ -8,7 +8,7 @@ from queue import Empty
 
 from jupyter_client import AsyncKernelManager
 from jupyter_client.kernelspec import KernelSpecManager
-from jupyter_core.utils import run_sync
+from jupyter_client.utils import run_sync
 from nbclient.exceptions import DeadKernelError
 from nbformat.v4 import new_output
 from nbgrader.preprocessors import Execute
@@ -16,7 +16,7 @@ from nbgrader.utils import is_grade
 
 from moe_keras.course.limits import MEGABYTE
 
-PATIENCE = 10  # seconds in which an interrupted kernel must answer
+PATIENCE = 20  # seconds in which an interrupted kernel must answer
 CUT = "\n[more output was dropped]\n"
 
 
@@ -154,6 +154,7 @@ class ConfinedKernelManager(AsyncKernelManager):
             **kwargs,
         )
         self.sandbox = sandbox
+        self.shutdown_wait_time = PATIENCE
 
     def format_kernel_cmd(self, extra_arguments=None):
         return self.sandbox.command(super().format_kernel_cmd(extra_arguments))

@@ -19,7 +19,7 @@ class Limits:
     """
 
     seconds: int = 600
-    cell_seconds: int = 120
+    cell_seconds: int = 180
     memory_mb: int = 6000
     output_mb: float = 1.0
     file_mb: int = 500

@@ -1,5 +1,6 @@
 """Put a submitted notebook's marks in order, so that nbgrader finds every cell it looks for."""
 
+import re
 from collections import Counter
 
 import nbformat
@@ -7,6 +8,11 @@ from nbgrader.api import Gradebook
 from nbgrader.preprocessors import ClearHiddenTests, NbGraderPreprocessor
 
 DELETED = "This cell was deleted; the grading put it back."
+
+# What an honest answer has no reason to speak of.
+INSIDES = re.compile(
+    r"\.(require|verify|status|reference|_judge)\b|\bcheck\s*=|\blab\d\d\s*=|get_ipython"
+)
 
 
 class RestoreMarks(NbGraderPreprocessor):
@@ -77,6 +83,10 @@ class RestoreMarks(NbGraderPreprocessor):
         ):
             if grade_ids:
                 yield f"{what}: {', '.join(grade_ids)}"
+        for index, cell in enumerate(nb.cells, 1):
+            locked = cell.metadata.get("nbgrader", {}).get("locked")
+            if cell.cell_type == "code" and not locked and INSIDES.search(cell.source):
+                yield f"to be read: cell {index} touches what judges it"
 
     def _edited(self, cell):
         """Whether a locked cell says something else than the student was given."""
@@ -86,7 +96,8 @@ class RestoreMarks(NbGraderPreprocessor):
         cell_type, source = self.sources[marks.grade_id]
         given = nbformat.from_dict({"cell_type": cell_type, "source": source, "metadata": {}})
         given, _ = ClearHiddenTests(enforce_metadata=False).preprocess_cell(given, {}, 0)
-        return (cell.cell_type, cell.source.strip()) != (cell_type, given.source.strip())
+        unedited = {source.strip(), given.source.strip()}
+        return cell.cell_type != cell_type or cell.source.strip() not in unedited
 
     def _put_back(self, nb, grade_id):
         """Insert a cell after the one that it follows in the assignment."""

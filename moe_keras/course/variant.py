@@ -97,12 +97,10 @@ def _tables(lab, body):
     tables, owners = {}, {}
     for name, rows in declared.items():
         rows = [[row] if isinstance(row, str) else row for row in rows]
-        sizes = {len(row) for row in rows}
-        texts = all(isinstance(piece, str) and piece for row in rows for piece in row)
-        if len(rows) < 2 or len(sizes) != 1 or not texts:
+        if len(rows) < 2 or not all(map(_is_row, rows)) or len({len(row) for row in rows}) != 1:
             raise ValueError(
-                f"{lab.source}: expected the table {name!r} to have two rows of texts or more, all "
-                f"of the same length. Received: {len(rows)} rows of lengths {sorted(sizes)}"
+                f"{lab.source}: expected the table {name!r} to have two rows or more, all of the "
+                f"same length, of texts. Received: {rows}"
             )
         for piece in rows[0]:
             if not re.search(_pattern(piece), text):
@@ -117,6 +115,10 @@ def _tables(lab, body):
                 )
         tables[name] = rows
     return tables
+
+
+def _is_row(row):
+    return isinstance(row, list) and all(isinstance(piece, str) and piece for piece in row)
 
 
 def _pattern(piece):

@@ -19,6 +19,7 @@ from nbgrader.preprocessors import (
     SaveAutoGrades,
 )
 
+from moe_keras.course.confine import die_with_parent
 from moe_keras.course.execute import ConfinedExecute
 from moe_keras.course.limits import Limits
 from moe_keras.course.restore import RestoreMarks
@@ -27,6 +28,7 @@ from moe_keras.course.sandbox import Sandbox
 
 def main():
     """Read the order from the command line, and leave `result.json` in the scratch folder."""
+    die_with_parent()
     order = json.loads(sys.argv[1])
     scratch = Path(order["scratch"])
     limits = Limits(**order["limits"])
