@@ -3,6 +3,7 @@
 # What the tests share. To look for doctests, pytest would import each a second time, by another
 # name, and register its layers anew.
 collect_ignore = [
+    "colour_vision.py",
     "gradients.py",
     "distribution/two_devices.py",
     "layer_contract.py",

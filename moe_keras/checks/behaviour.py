@@ -25,16 +25,27 @@ def require_shape(values, shape, what):
     """Raise unless an array has this shape."""
     if tuple(values.shape) != tuple(shape):
         raise WrongAnswer(
-            f"Expected {what} of shape {tuple(shape)}; yours is {tuple(values.shape)}."
+            f"Expected {what} of shape {tuple(shape)}; yours is {tuple(values.shape)}"
+            f"{_likely_mistake(values.shape, shape)}"
         )
+
+
+def _likely_mistake(received, expected):
+    if len(received) > len(expected):
+        return ": an axis too many, is a sum over it missing?"
+    if len(received) < len(expected):
+        return ": an axis is missing, did a sum, a mean or an index take it away?"
+    if sorted(received) == sorted(expected):
+        return ": the same axes in another order."
+    return "."
 
 
 def require_probabilities(values, what):
     """Raise unless each row (last axis) is non-negative and sums to 1."""
     if not np.isfinite(values).all():
-        raise WrongAnswer(f"{what} holds values that are not finite numbers.")
+        raise WrongAnswer(f"Some values of {what} are not finite: is there a division by 0?")
     if (values < 0).any():
-        raise WrongAnswer(f"{what} holds negative values: is a softmax missing?")
+        raise WrongAnswer(f"Some values of {what} are negative: is a softmax missing?")
     sums = values.sum(axis=-1)
     if np.abs(sums - 1).max() > TOLERANCE:
         odd = sums.flat[np.abs(sums - 1).argmax()]

@@ -1,5 +1,7 @@
 """One exercise: its check, its hints, its marks, and a reference answer to go on with."""
 
+import re
+
 from moe_keras.checks.solutions import solutions_allowed, source_of
 
 HINTS = 3
@@ -107,7 +109,17 @@ class Exercise:
             return "not right yet", f" {mistake}"
         # A student's code may raise anything, even call exit(), and must not stop the lab.
         except (Exception, SystemExit) as error:
-            reason = str(error).strip().splitlines()
-            detail = f": {reason[0]}" if reason else ""
-            return "not right yet", f" Your code stopped with {type(error).__name__}{detail}"
+            return (
+                "not right yet",
+                f" Your code stopped with {type(error).__name__}{_reason(error)}",
+            )
         return "right", ""
+
+
+def _reason(error):
+    """The line of an error's text that says what happened; Keras first says where, in colours."""
+    lines = re.sub(r"\x1b\[\d*m", "", str(error)).splitlines()
+    telling = [line.strip() for line in lines if line.strip()]
+    if len(telling) > 1 and telling[0].startswith("Exception encountered when calling"):
+        telling.pop(0)
+    return f": {telling[0]}" if telling else ""

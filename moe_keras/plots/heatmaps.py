@@ -32,21 +32,29 @@ def heatmap(values, rows, columns, title, *, source, row_label="", column_label=
         )
     size = (2.2 + 0.55 * len(columns), 1.6 + 0.36 * len(rows))
     figure, axes = new_figure(title, source, size)
-    axes.imshow(values, cmap="Blues", aspect="auto", vmin=0)
+    shades = axes.imshow(values, cmap="Blues", aspect="auto", vmin=0)
     axes.set_xticks(range(len(columns)), columns, rotation=45, ha="right")
     axes.set_yticks(range(len(rows)), rows)
     axes.set(xlabel=column_label, ylabel=row_label)
-    dark = 0.6 * max(float(values.max()), 1e-12)
     for (row, column), value in np.ndenumerate(values):
         text = form.format(value) if value else ""  # zeros would hide what there is to see
-        colour = "white" if value > dark else "black"
-        axes.text(column, row, text, ha="center", va="center", fontsize=7, color=colour)
+        look = {"fontsize": 7, "color": text_colour(shades.to_rgba(value)[:3])}
+        axes.text(column, row, text, ha="center", va="center", **look)
     largest = "; ".join(
         f"{name}: {columns[int(line.argmax())]} {form.format(line.max())}"
         for name, line in zip(rows, values, strict=True)
     )
     alt = f"Heat map, {title}. Largest value in each row: {largest}. Data: {source}."
     return Picture(figure, title, alt)
+
+
+def text_colour(background):
+    """Black or white, whichever has more contrast with an sRGB colour: 4.58 or more on any."""
+    red, green, blue = (
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in background
+    )
+    luminance = 0.2126 * red + 0.7152 * green + 0.0722 * blue  # as in WCAG 2.2
+    return "white" if 1.05 / (luminance + 0.05) > (luminance + 0.05) / 0.05 else "black"
 
 
 def confusion_matrix(counts, rows, title, *, source, columns=None):
