@@ -12,6 +12,7 @@ from moe_keras.data.class_groups import (
 )
 from moe_keras.data.datasets import Dataset, StandInWarning, load
 from moe_keras.data.files import Location, Verification, fetch, locate, verify
+from moe_keras.data.idx import read_idx, read_idx_pair, write_idx
 from moe_keras.data.specs import SPECS
 
 __all__ = [
@@ -31,5 +32,8 @@ __all__ = [
     "groups",
     "load",
     "locate",
+    "read_idx",
+    "read_idx_pair",
     "verify",
+    "write_idx",
 ]

@@ -1,0 +1,109 @@
+"""Standardise, and find clusters: which rows are alike."""
+
+import numpy as np
+from pyspark.ml.clustering import KMeans, KMeansModel
+from pyspark.ml.feature import StandardScaler, StandardScalerModel, VectorAssembler
+from pyspark.sql import functions as F
+
+from moe_keras.arguments import positive_integer
+from moe_keras.spark.frames import check_frame, kept
+
+
+class Clusters:
+    """A standardiser, and the nearest of some centroids.
+
+    Every feature is divided by its standard deviation. The mean is not taken away: neither the
+    distances between rows nor a tree's questions change by it, and a pixel that is 0 stays 0, so
+    that rows can be kept as sparse vectors of a fifth of the size.
+
+    Args:
+        scaler: a fitted `StandardScalerModel`.
+        kmeans: a fitted `KMeansModel`; None for a single cluster, which KMeans does not make.
+    """
+
+    def __init__(self, scaler, kmeans=None):
+        self.scaler = scaler
+        self.kmeans = kmeans
+
+    @classmethod
+    def fit(cls, frame, clusters, seed):
+        """Standardiser and KMeans; fewer centroids where there are fewer distinct rows."""
+        scaler = StandardScaler(inputCol="sparse", outputCol="scaled").fit(_sparse(frame))
+        found = cls(scaler)
+        if clusters > 1:
+            with kept(found.scale(frame)) as scaled:
+                found.kmeans = _kmeans(clusters, seed).fit(scaled)
+        return found
+
+    def scale(self, frame):
+        """The frame with the column `scaled`."""
+        return self.scaler.transform(_sparse(frame)).drop("sparse")
+
+    def assign(self, scaled):
+        """The frame with the column `cluster`, the number of the nearest centroid."""
+        if self.kmeans is None:
+            return scaled.withColumn("cluster", F.lit(0))
+        return self.kmeans.transform(scaled)
+
+    @property
+    def centroids(self):
+        """Array (k, D) of pixel values."""
+        deviation, mean = self.scaler.std.toArray(), self.scaler.mean.toArray()
+        if self.kmeans is None:
+            return mean[None]
+        # A pixel that never changes was scaled to 0; its value is its mean.
+        return np.where(deviation > 0, np.stack(self.kmeans.clusterCenters()) * deviation, mean)
+
+    def save(self, folder):
+        """Write both models with Spark's own writers."""
+        self.scaler.write().overwrite().save(f"{folder}/scaler")
+        if self.kmeans is not None:
+            self.kmeans.write().overwrite().save(f"{folder}/kmeans")
+
+    @classmethod
+    def load(cls, folder, clusters):
+        """What `save` wrote."""
+        scaler = StandardScalerModel.load(f"{folder}/scaler")
+        return cls(scaler, KMeansModel.load(f"{folder}/kmeans") if clusters > 1 else None)
+
+
+def elbow(frame, clusters=range(4, 9), seed=0, progress=None):
+    """How tight clusters are, for several numbers of them.
+
+    Args:
+        frame: DataFrame with the column `features`.
+        clusters: the numbers to try, each at least 2.
+        seed: seed of the first centroids.
+        progress: called with ("clusters", number done, number of all) now and then.
+
+    Returns:
+        A dict: for each number, the sum of the squared distances between standardised rows and
+        their nearest centroid.
+
+    Raises:
+        ValueError: for numbers below 2, or more clusters than rows.
+
+    Reference:
+        Thorndike (1953), Who belongs in the family?
+    """
+    numbers = [positive_integer("clusters", number) for number in clusters]
+    if not numbers or min(numbers) < 2:
+        raise ValueError(f"Expected numbers of clusters of at least 2. Received: {numbers}")
+    check_frame(frame, {"features"}, max(numbers))
+    one = Clusters.fit(frame, 1, seed)
+    costs = {}
+    with kept(one.scale(frame).select("scaled")) as scaled:
+        for done, number in enumerate(numbers):
+            costs[number] = _kmeans(number, seed).fit(scaled).summary.trainingCost
+            if progress:
+                progress("clusters", done + 1, len(numbers))
+    return costs
+
+
+def _kmeans(clusters, seed):
+    return KMeans(featuresCol="scaled", predictionCol="cluster", k=clusters, seed=seed)
+
+
+def _sparse(frame):
+    # An assembler of one column does nothing but choose the shorter form of each vector.
+    return VectorAssembler(inputCols=["features"], outputCol="sparse").transform(frame)

