@@ -8,6 +8,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from moe_keras.commands.spark import spark_app
+
 # What a command needs is imported when it runs: Keras and Jupyter take seconds, --help must not.
 
 app = typer.Typer(
@@ -20,6 +22,7 @@ data_app = typer.Typer(help="Show where the datasets are; fetch them; check them
 labs_app = typer.Typer(help="List, run, check and generate the labs.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 app.add_typer(labs_app, name="labs")
+app.add_typer(spark_app, name="spark")
 
 VIEWS = ("one view", "two views")
 Notebooks = Annotated[

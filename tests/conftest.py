@@ -9,5 +9,7 @@ collect_ignore = [
     "mutations.py",
     "peers/swiglu_experts.py",
     "public_layers.py",
+    "spark/fit_once.py",
+    "spark_blobs.py",
     "sparse_gate.py",
 ]

@@ -18,6 +18,7 @@ ORDER = (
     {"inspection"},
     {"checks", "runs"},
     {"labs", "spark"},
+    {"commands"},
     {"cli"},
 )
 RANK = {part: rank for rank, group in enumerate(ORDER) for part in group}

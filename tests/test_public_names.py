@@ -9,7 +9,7 @@ import pytest
 
 PARTS = (
     *("gates", "experts", "mixtures", "losses", "metrics"),
-    *("inspection", "plots", "training", "data", "checks", "runs"),
+    *("inspection", "plots", "training", "data", "checks", "runs", "spark"),
 )
 # Arguments that Keras explains.
 OF_KERAS = {"self", "kwargs", "name", "dtype"}

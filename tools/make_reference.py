@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "docs" / "reference"
 PARTS = (
     *("gates", "experts", "mixtures", "losses", "metrics"),
-    *("inspection", "plots", "training", "data", "checks", "runs"),
+    *("inspection", "plots", "training", "data", "checks", "runs", "spark"),
 )
 LISTED = {"Args", "Attributes", "Call arguments", "Raises"}
 SECTIONS = {*LISTED, "Returns", "Reference", "Example"}

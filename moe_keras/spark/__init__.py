@@ -16,7 +16,16 @@ if _missing:
 from moe_keras.spark.clusters import elbow  # noqa: E402
 from moe_keras.spark.mixture import TreeMixture  # noqa: E402
 from moe_keras.spark.parquet import read_parquet, write_parquet  # noqa: E402
+from moe_keras.spark.parts import write_parts  # noqa: E402
 from moe_keras.spark.prediction import Answers  # noqa: E402
 from moe_keras.spark.session import session  # noqa: E402
 
-__all__ = ["Answers", "TreeMixture", "elbow", "read_parquet", "session", "write_parquet"]
+__all__ = [
+    "Answers",
+    "TreeMixture",
+    "elbow",
+    "read_parquet",
+    "session",
+    "write_parquet",
+    "write_parts",
+]

@@ -9,7 +9,7 @@ import numpy as np
 from pyspark.ml.functions import vector_to_array
 from pyspark.sql import functions as F
 
-from moe_keras.arguments import positive_integer, positive_number
+from moe_keras.arguments import number_from_0, positive_integer, positive_number
 from moe_keras.files import replacing, write_text
 from moe_keras.spark.answers import written
 from moe_keras.spark.clusters import Clusters
@@ -185,6 +185,7 @@ class TreeMixture:
         epochs = positive_integer("epochs", epochs)
         batch_size = positive_integer("batch_size", batch_size)
         learning_rate = positive_number("learning_rate", learning_rate)
+        dropout = number_from_0("dropout", dropout, below=1)
         if not np.isfinite(entropy_weight):
             raise ValueError(f"Expected a finite entropy_weight. Received: {entropy_weight}")
         for each in (frame, validation):

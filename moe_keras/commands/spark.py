@@ -1,0 +1,100 @@
+"""The commands ``moe-keras spark ...``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+spark_app = typer.Typer(
+    help="Tree experts on Apache Spark with a gate in Keras, here or on a cluster.",
+    no_args_is_help=True,
+)
+Master = Annotated[
+    str | None,
+    typer.Option(help='Such as "spark://host:7077". Default: $SPARK_MASTER, else this machine.'),
+]
+Memory = Annotated[str, typer.Option(help="For Spark here, and for each worker's part.")]
+
+
+@spark_app.command("fit")
+def fit(
+    output: Annotated[
+        Path, typer.Option(help="Folder for data and models; on a cluster a shared one.")
+    ] = Path("spark-mixture"),
+    dataset: Annotated[str, typer.Option(help="mnist, fashion_mnist or cifar10.")] = "mnist",
+    subset: Annotated[
+        float | None, typer.Option(help="Fraction of the data, above 0 and at most 1.")
+    ] = None,
+    clusters: Annotated[int, typer.Option(help="How many clusters and experts.")] = 6,
+    expert: Annotated[str, typer.Option(help="tree or forest.")] = "tree",
+    depth: Annotated[int, typer.Option(help="Largest depth of a tree, at most 30.")] = 10,
+    trees: Annotated[int, typer.Option(help="Number of trees of a forest.")] = 60,
+    epochs: Annotated[int, typer.Option(help="Of the gate.")] = 15,
+    entropy_weight: Annotated[
+        float, typer.Option(help="Above 0: the gate decides; below 0: it uses all experts.")
+    ] = 0.0,
+    seed: Annotated[int, typer.Option(help="Of clusters, trees and gate.")] = 0,
+    master: Master = None,
+    memory: Memory = "2g",
+):
+    """Find clusters, fit an expert to each, train the gate, and save all of it."""
+    from moe_keras import data
+    from moe_keras.spark import TreeMixture, read_parquet, session, write_parts
+
+    mixture = TreeMixture(clusters, expert, depth, trees, seed=seed, workspace=output)
+    images = data.load(dataset, subset=subset)
+    typer.echo(images)
+    paths = write_parts(images, output, seed)
+    columns = (TextColumn("{task.description}"), BarColumn(bar_width=20), MofNCompleteColumn())
+    with Progress(*columns, TimeElapsedColumn(), console=Console()) as bars:
+        tasks = {"session": bars.add_task("Spark starts", total=1)}
+        spark = session(master, memory)
+
+        def show(what, done, of):
+            if what not in tasks:
+                tasks[what] = bars.add_task(what, total=of)
+            bars.update(tasks[what], completed=done)
+
+        show("session", 1, 1)
+        mixture.fit_experts(read_parquet(spark, paths["trees"]), progress=show)
+        mixture.fit_gate(
+            read_parquet(spark, paths["gate"]),
+            entropy_weight,
+            epochs,
+            validation=read_parquet(spark, paths["validation"]),
+            progress=show,
+        )
+        mixture.save(output / "model")
+    typer.echo(f"rows of the clusters: {' '.join(map(str, mixture.cluster_sizes))}")
+    _tell(mixture.evaluate(read_parquet(spark, paths["validation"])), "validation images")
+    typer.echo(f"Saved: {output / 'model'}")
+
+
+@spark_app.command("evaluate")
+def evaluate(
+    output: Annotated[Path, typer.Argument(help="The folder that `spark fit` left.")],
+    data: Annotated[
+        Path | None, typer.Option(help="Parquet file or folder. Default: the test images.")
+    ] = None,
+    master: Master = None,
+    memory: Memory = "2g",
+):
+    """Show how good a saved mixture is on images that it has not seen."""
+    from moe_keras.spark import TreeMixture, read_parquet, session
+
+    with Console(stderr=True).status("Spark starts, reads and answers"):
+        spark = session(master, memory)
+        mixture = TreeMixture.load(spark, output / "model", workspace=output)
+        measured = mixture.evaluate(read_parquet(spark, data or output / "test.parquet"))
+    _tell(measured, "images")
+
+
+def _tell(measured, what):
+    typer.echo(f"{what}: {measured['rows']:,}")
+    for name in ("nearest cluster", "gate", "any expert"):
+        typer.echo(f"{name}: {measured[name]:.2%}")
+    for name in ("experts", "own cluster"):
+        shares = ("-" if share is None else f"{share:.1%}" for share in measured[name])
+        typer.echo(f"{name}: {' '.join(shares)}")
