@@ -633,7 +633,6 @@ for name, values in signs.items():
     print(f"entropy of the weights, {name}: {values['entropy']:.2f}, right {values['right']:.2f} %")
 
 # %% tags=["verdicts"]
-everyone = sum(len(part[1]) for part in PARTS.values())
 print("header, reader and dataset agree:", idx_agrees)
 print("each image of the trees is in one cluster:", int(sizes.sum()) == len(digits.y_train))
 print("hard assignment is a mixture with weights 1 and 0:", hard_agrees)
