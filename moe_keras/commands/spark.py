@@ -35,6 +35,9 @@ def fit(
     entropy_weight: Annotated[
         float, typer.Option(help="Above 0: the gate decides; below 0: it uses all experts.")
     ] = 0.0,
+    per_class: Annotated[
+        bool, typer.Option("--per-class", help="The gate weighs each expert for each class.")
+    ] = False,
     seed: Annotated[int, typer.Option(help="Of clusters, trees and gate.")] = 0,
     master: Master = None,
     memory: Memory = "2g",
@@ -64,6 +67,7 @@ def fit(
             entropy_weight,
             epochs,
             validation=read_parquet(spark, paths["validation"]),
+            per_class=per_class,
             progress=show,
         )
         mixture.save(output / "model")

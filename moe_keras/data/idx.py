@@ -74,6 +74,9 @@ def write_idx(array, path):
             float64.
         path: the file; a name that ends in .gz is compressed with gzip.
 
+    Returns:
+        None.
+
     Raises:
         ValueError: for an array that the format has no header for.
         OSError: if the file cannot be written.

@@ -2,9 +2,9 @@
 
 import keras
 import numpy as np
-from keras import layers
+from keras import layers, ops
 
-from moe_keras.gates import SoftmaxGate
+from moe_keras.gates import PerClassGate, SoftmaxGate
 from moe_keras.losses import gate_entropy
 from moe_keras.mixtures import Combine
 from moe_keras.spark.answers import batches
@@ -14,8 +14,13 @@ ROWS = 2048
 SMALLEST = 1e-7
 
 
-def build_gate(features, experts, classes, dropout, seed):
-    """512-256-128 units over an image and what the experts say about it; a weight an expert."""
+def build_gate(features, experts, classes, per_class, dropout, seed):
+    """512-256-128 units over an image and what the experts say about it.
+
+    Returns:
+        A model that takes [pixels, answers] and gives a weight an expert, (B, E); with
+        `per_class`, a weight an expert and class, (B, C, E).
+    """
     keras.utils.set_random_seed(seed)
     pixels = keras.Input((features,), name="pixels")
     answers = keras.Input((experts, classes), name="answers")
@@ -23,13 +28,26 @@ def build_gate(features, experts, classes, dropout, seed):
     hidden = layers.Concatenate()(seen)
     for units in (512, 256, 128):
         hidden = layers.Dropout(dropout)(layers.Dense(units, activation="relu")(hidden))
-    return keras.Model([pixels, answers], SoftmaxGate(experts)(hidden)["probabilities"])
+    decide = PerClassGate(classes, experts) if per_class else SoftmaxGate(experts)
+    return keras.Model([pixels, answers], decide(hidden)["probabilities"])
+
+
+def mixed(weights, answers):
+    """Class probabilities (B, C) of the mixture, from arrays.
+
+    Args:
+        weights: (B, E) or (B, C, E).
+        answers: (B, E, C).
+    """
+    weights = weights[:, None] if weights.ndim == 2 else weights
+    said = (weights * answers.transpose(0, 2, 1)).sum(axis=2)
+    return said / np.maximum(said.sum(axis=1, keepdims=True), SMALLEST)
 
 
 def train_gate(gate, path, entropy_weight, epochs, batch_size, learning_rate, seed, held_out, tell):
     """Fit a gate to the answers in a folder, one batch in memory at a time.
 
-        loss = -log sum_e w_e q_e(label) + entropy_weight * H(w)
+        loss = -log p(label) + entropy_weight * H(w)
 
     Args:
         gate: what `build_gate` gave.
@@ -70,16 +88,15 @@ def score(gate, path):
     """Cross-entropy and accuracy of the mixture on a folder of answers."""
     loss = right = rows = 0
     for _, answers, labels, _, weights in weighed(gate, path):
-        mixed = np.einsum("be,bec->bc", weights, answers)
-        said = np.maximum(mixed[np.arange(len(labels)), labels], SMALLEST)
-        loss -= float(np.log(said).sum())
-        right += int((mixed.argmax(axis=1) == labels).sum())
+        said = mixed(weights, answers)
+        loss -= float(np.log(np.maximum(said[np.arange(len(labels)), labels], SMALLEST)).sum())
+        right += int((said.argmax(axis=1) == labels).sum())
         rows += len(labels)
     return {"validation_loss": loss / rows, "validation_accuracy": right / rows}
 
 
 def weighed(gate, path):
-    """Batches in the frame's order, with the gate's weights (B, E) as the last of five arrays."""
+    """Batches in the frame's order, with the gate's weights as the last of five arrays."""
     for pixels, answers, labels, clusters in batches(path, ROWS):
         weights = np.asarray(gate.predict_on_batch([pixels, answers]))
         yield pixels, answers, labels, clusters, weights
@@ -89,7 +106,9 @@ def _mixture(gate, entropy_weight, learning_rate):
     pixels, answers = gate.inputs
     weights = gate.output
     said = [answers[:, e] for e in range(answers.shape[1])]
-    outputs = {"label": Combine()(weights, said), "weights": weights}
+    sum_of_all = Combine()(weights, said)  # (B, C); with weights for each class, not of sum 1
+    whole = ops.maximum(ops.sum(sum_of_all, axis=-1, keepdims=True), SMALLEST)
+    outputs = {"label": sum_of_all / whole, "weights": weights}
     mixture = keras.Model([pixels, answers], outputs)
     mixture.compile(
         keras.optimizers.Adam(learning_rate),

@@ -26,11 +26,12 @@ UNKNOWN = -1
 class TreeMixture:
     """Experts that are decision trees or random forests, each of one cluster of the rows.
 
-        p = sum_e w_e(x) q_e(x)
+        p = sum_e w_e q_e
 
     q_e are the class probabilities of expert e, w the softmax of a network that sees the image and
-    all q. Spark standardises, clusters and grows the trees; the gate is trained here, on the
-    answers of the experts in Parquet files, one batch in memory at a time.
+    all q. An expert has one weight, or one for each class; p is then divided by its sum. Spark
+    standardises, clusters and grows the trees. The gate is trained here, on the answers of the
+    experts in Parquet files, one batch in memory at a time.
 
     Args:
         clusters: how many clusters and experts; 1 for a single tree on all rows.
@@ -156,6 +157,7 @@ class TreeMixture:
         validation=None,
         learning_rate=1e-3,
         dropout=0.2,
+        per_class=False,
         progress=None,
     ):
         """Train the gate on rows that the trees have not seen.
@@ -171,6 +173,8 @@ class TreeMixture:
                 it, the last.
             learning_rate: of Adam.
             dropout: share of the hidden units that are left out in training.
+            per_class: whether an expert has a weight for each class, for those that know some
+                classes well and others not at all.
             progress: called with ("gate", epochs done, of all).
 
         Returns:
@@ -193,7 +197,7 @@ class TreeMixture:
                 check_frame(each, {"label", "features"})
                 check_labels(each, classes)
         experts, features = len(self._counts), self._clusters.centroids.shape[1]
-        gate = build_gate(features, experts, classes, dropout, self.seed)
+        gate = build_gate(features, experts, classes, per_class, dropout, self.seed)
         with self._answers(frame) as path, self._answers(validation) as held_out:
             self.history = train_gate(
                 gate,

@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from moe_keras.spark.answers import batches
-from moe_keras.spark.gate import ROWS, weighed
+from moe_keras.spark.gate import ROWS, mixed, weighed
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,8 @@ class Answers:
         by_cluster: (N,), the label that the expert of the nearest cluster gives.
         by_gate: (N,), the label that the mixture gives; None without a gate.
         probabilities: (N, C), of the mixture; without a gate, of the nearest cluster's expert.
-        weights: (N, E), of the gate; None without one.
+        weights: of the gate, (N, E), or (N, C, E) where it has one for each class; None without
+            a gate.
     """
 
     labels: np.ndarray
@@ -46,6 +47,6 @@ def _summary(_, answers, labels, clusters, weights=None):
     by_expert = answers.argmax(axis=2)
     rows = np.arange(len(labels))
     nearest = answers[rows, clusters]
-    mixed = nearest if weights is None else np.einsum("be,bec->bc", weights, answers)
-    by_gate = None if weights is None else mixed.argmax(axis=1)
-    return Answers(labels, clusters, by_expert, by_expert[rows, clusters], by_gate, mixed, weights)
+    said = nearest if weights is None else mixed(weights, answers)
+    by_gate = None if weights is None else said.argmax(axis=1)
+    return Answers(labels, clusters, by_expert, by_expert[rows, clusters], by_gate, said, weights)

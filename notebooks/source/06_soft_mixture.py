@@ -9,7 +9,7 @@
 #     language: python
 #     name: python3
 #   moe_keras:
-#     minutes: 4
+#     minutes: 5
 #     outcomes: write a soft mixture over the patches of an image; see what a slot looks at; walk from
 #       soft to hard by temperature; prove that with one token nothing soft is left
 # ---
@@ -30,7 +30,7 @@
 # - prove that with a single token a soft mixture is just a dense one;
 # - compare dense, sparse and soft at equal parameters and at equal cost.
 #
-# **Time:** 4 minutes of computing on two CPU cores; 90 minutes with the exercises.
+# **Time:** 5 minutes of computing on two CPU cores; 90 minutes with the exercises.
 #
 # **Builds on:** lab 04 (the softmax gate and the mixture's sum) and lab 05 (sparse routing).
 #
@@ -334,7 +334,7 @@ print("logits of 3 images:", tuple(network(digits.x_train[:3]).shape))
 # images while the network learns. We train all five kinds now; four of them wait for section 7.
 
 # %% tags=["nbval-ignore-output"]
-EPOCHS, BATCH = 5, 128
+EPOCHS, BATCH = 3, 128
 KINDS = ("soft", "sparse", "dense", "thin dense", "one")
 CURVES.mkdir(parents=True, exist_ok=True)
 networks, histories = {}, {}

@@ -225,6 +225,19 @@ class TestGate:
 
         assert entropy(1.0) < entropy(-1.0) - 0.5
 
+    def test_a_weight_for_each_class(self, frames, tmp_path):
+        mixture = TreeMixture(clusters=3, depth=3, seed=1).fit_experts(frames["trees"])
+        mixture.fit_gate(frames["gate"], epochs=6, batch_size=16, per_class=True)
+        told = mixture.predict(frames["test"])
+        assert told.weights.shape == (120, 4, 3)
+        np.testing.assert_allclose(told.weights.sum(axis=2), 1, rtol=1e-5)
+        rows = mixture.expert_probabilities(frames["test"]).select("probabilities").collect()
+        answers = np.array([row.probabilities for row in rows])
+        said = np.einsum("nce,nec->nc", told.weights, answers)
+        said /= said.sum(axis=1, keepdims=True)
+        np.testing.assert_allclose(told.probabilities, said, atol=1e-5)
+        assert (told.by_gate == told.labels).mean() > 0.9
+
     def test_the_same_seed_gives_the_same_gate(self, mixture, frames):
         first = mixture.history
         again = TreeMixture(clusters=3, depth=3, seed=1).fit_experts(frames["trees"])
