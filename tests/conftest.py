@@ -12,4 +12,5 @@ collect_ignore = [
     "spark/fit_once.py",
     "spark_blobs.py",
     "sparse_gate.py",
+    "toy_course.py",
 ]

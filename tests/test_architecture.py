@@ -18,6 +18,7 @@ ORDER = (
     {"inspection"},
     {"checks", "runs"},
     {"labs", "spark"},
+    {"course"},
     {"commands"},
     {"cli"},
 )

@@ -87,7 +87,7 @@ def test_what_is_declared_is_used_and_what_is_used_is_declared():
     # Run rather than imported: the backend of Keras, programs, what pytest and pandas load, and
     # the browser, for which a test asks in its own way.
     run = {"tensorflow", "ipykernel", "jupyterlab", "ruff"}
-    run |= {"pytest", "nbval", "pytest-xdist", "playwright", "pyarrow"}
+    run |= {"pytest", "nbval", "pytest-xdist", "playwright", "pyarrow", "hatchling"}
     distributions = packages_distributions()
     used = {
         distribution.lower().replace("_", "-")

@@ -1,5 +1,9 @@
 """One exercise: its check, its hints, its marks, and a reference answer to go on with."""
 
+from moe_keras.checks.solutions import solutions_allowed, source_of
+
+HINTS = 3
+
 
 class WrongAnswer(Exception):
     """Raised by a check that found a mistake; the message tells the student what it is."""
@@ -14,7 +18,7 @@ class Exercise:
             friendly message if not.
         reference: function without arguments that makes a right answer; the lab goes on with it
             while the student's own is missing or wrong.
-        hints: up to three hints, from a nudge to nearly the answer.
+        hints: three hints: a nudge, the way, nearly the answer.
         marks: what a right answer is worth.
 
     Example:
@@ -23,7 +27,8 @@ class Exercise:
     >>> def doubles(answer):
     ...     if answer(3) != 6:
     ...         raise WrongAnswer(f"The double of 3 is 6; yours is {answer(3)}.")
-    >>> double = Exercise("double", doubles, lambda: lambda x: 2 * x, hints=["Add?"], marks=1)
+    >>> hints = ["What is twice x?", "Add it to itself.", "return x + x"]
+    >>> double = Exercise("double", doubles, lambda: lambda x: 2 * x, hints, marks=1)
     >>> answer = double.check(lambda x: x + x)
     Exercise "double": right. (1 of 1 marks)
     >>> answer = double.check(lambda x: x * x)
@@ -32,8 +37,8 @@ class Exercise:
     """
 
     def __init__(self, title, verify, reference, hints, marks):
-        if not 1 <= len(hints) <= 3:
-            raise ValueError(f"Expected one to three hints. Received: {len(hints)}")
+        if len(hints) != HINTS:
+            raise ValueError(f"Expected {HINTS} hints. Received: {len(hints)}")
         if marks < 1:
             raise ValueError(f"Expected marks >= 1. Received: marks={marks}")
         self.title = title
@@ -44,6 +49,11 @@ class Exercise:
         self.status = "not attempted"
         self._hints_shown = 0
 
+    @property
+    def is_right(self):
+        """Whether the last answer that was checked was right."""
+        return self.status == "right"
+
     def check(self, answer):
         """Judge the answer, print the judgement, and return what the lab should go on with.
 
@@ -51,7 +61,7 @@ class Exercise:
             The answer if it is right, otherwise the reference answer.
         """
         self.status, message = self._judge(answer)
-        if self.status == "right":
+        if self.is_right:
             print(f'Exercise "{self.title}": right. ({self.marks} of {self.marks} marks)')
             return answer
         print(f'Exercise "{self.title}": {self.status}.{message}')
@@ -66,9 +76,24 @@ class Exercise:
         print(f'Hint {index + 1} of {len(self.hints)} for "{self.title}": {self.hints[index]}')
         self._hints_shown += 1
 
+    def solution(self):
+        """Print the code of a right answer, if the lecturer allows it in this copy of the lab.
+
+        It is allowed where the variable `MOE_KERAS_SOLUTIONS` says "allowed", or a file
+        `solutions-allowed` lies in the notebook's folder.
+        """
+        if not solutions_allowed():
+            print(
+                f'The solution of "{self.title}" is not shown in this copy: your lecturer decides '
+                "when. For a hint, call .hint() on the exercise."
+            )
+            return
+        print(f'One right answer to "{self.title}":\n')
+        print(source_of(self.reference()))
+
     def require(self):
         """Raise an error unless the last answer that was checked was right (for grading)."""
-        if self.status != "right":
+        if not self.is_right:
             raise AssertionError(f'Exercise "{self.title}": {self.status}.')
 
     def _judge(self, answer):
@@ -80,7 +105,8 @@ class Exercise:
             return "not attempted", ""
         except WrongAnswer as mistake:
             return "not right yet", f" {mistake}"
-        except Exception as error:  # a student's code may raise anything, and must not stop the lab
+        # A student's code may raise anything, even call exit(), and must not stop the lab.
+        except (Exception, SystemExit) as error:
             reason = str(error).strip().splitlines()
             detail = f": {reason[0]}" if reason else ""
             return "not right yet", f" Your code stopped with {type(error).__name__}{detail}"

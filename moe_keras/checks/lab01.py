@@ -20,6 +20,19 @@ from moe_keras.gates import PerClassGate
 from moe_keras.mixtures import Combine
 
 MOST_PARAMETERS = 1_000_000
+_GROUPS = {"natural": CIFAR10_NATURAL, "artificial": CIFAR10_ARTIFICIAL}
+_order = list(_GROUPS)  # the group whose number is 0, and the other
+
+
+def number_groups(*names):
+    """Number the groups in this order, from 0: a variant of the lab may begin with artificial.
+
+    Raises:
+        ValueError: if these are not the two groups.
+    """
+    if sorted(names) != sorted(_GROUPS):
+        raise ValueError(f"Expected the names of both groups, {list(_GROUPS)}. Received: {names}")
+    _order[:] = names
 
 
 def _verify_build_cnn(build_cnn):
@@ -57,9 +70,9 @@ def _verify_to_group(to_group):
     labels = np.array([9, 0, 2, 7, 8, 1, 3, 6, 5, 4])
     groups = to_numpy(to_group(labels))
     require_shape(groups, labels.shape, "one group for each label")
-    right = np.isin(labels, CIFAR10_ARTIFICIAL).astype(float)
+    right = np.isin(labels, _GROUPS[_order[1]]).astype(float)
     if np.array_equal(groups, 1 - right):
-        raise WrongAnswer("The polarity is inverted: natural must be 0 and artificial 1.")
+        raise WrongAnswer(f"The polarity is inverted: {_order[0]} must be 0 and {_order[1]} 1.")
     if not np.array_equal(groups, right):
         name = CLASS_NAMES["cifar10"][labels[groups != right][0]]
         raise WrongAnswer(
@@ -107,11 +120,13 @@ def _verify_hard_switch(hard_switch):
     artificial = np.array([[1, 0, 0]] * 3, "float32")
     answer = to_numpy(hard_switch(gate, natural, artificial))
     require_shape(answer, (3, 3), "hard_switch(gate (3, 2), natural (3, 3), artificial (3, 3))")
-    expected = np.stack([natural[0], artificial[1], artificial[2]])
-    if np.allclose(answer, np.stack([artificial[0], natural[1], natural[2]])):
+    said = {"natural": natural, "artificial": artificial}
+    first, second = (said[name] for name in _order)
+    expected = np.stack([first[0], second[1], second[2]])
+    if np.allclose(answer, np.stack([second[0], first[1], first[2]])):
         raise WrongAnswer(
-            "The polarity is inverted: column 0 of the gate is natural, yet an image that is "
-            "natural with 0.9 goes to the artificial expert."
+            f"The polarity is inverted: column 0 of the gate is {_order[0]}, yet an image that is "
+            f"{_order[0]} with 0.9 goes to the {_order[1]} expert."
         )
     if not np.allclose(answer, expected, atol=TOLERANCE):
         raise WrongAnswer(
@@ -281,7 +296,7 @@ def _reference_mixture(weights, outputs):
 
 
 def _reference_to_group(labels):
-    return np.isin(labels, CIFAR10_ARTIFICIAL).astype("int32")
+    return np.isin(labels, _GROUPS[_order[1]]).astype("int32")
 
 
 def _reference_spread(probabilities, class_ids, num_classes):
@@ -291,7 +306,8 @@ def _reference_spread(probabilities, class_ids, num_classes):
 
 
 def _reference_hard_switch(gate, natural, artificial):
-    return ops.where(gate[:, :1] >= gate[:, 1:], natural, artificial)
+    first, second = (natural, artificial) if _order[0] == "natural" else (artificial, natural)
+    return ops.where(gate[:, :1] >= gate[:, 1:], first, second)
 
 
 class _ReferenceImportanceGate(PerClassGate):
@@ -336,7 +352,7 @@ to_group = Exercise(
     _verify_to_group,
     reference=lambda: _reference_to_group,
     hints=[
-        f"Natural (0) are: {_natural_names()}.",
+        f"Natural are: {_natural_names()}.",
         "np.isin(labels, ids) is true where a label is one of the ids.",
         "Turn true and false into 1 and 0 with .astype.",
     ],
@@ -376,17 +392,6 @@ hard_switch = Exercise(
     ],
     marks=2,
 )
-importance_gate = Exercise(
-    "ImportanceGate",
-    _verify_importance_gate,
-    reference=lambda: _ReferenceImportanceGate,
-    hints=[
-        "A dense layer with num_classes * num_experts units gives all the numbers that are needed.",
-        "Reshape them to (num_classes, num_experts) for each image.",
-        "Softmax over the last axis: the experts compete within each class.",
-    ],
-    marks=3,
-)
 freeze = Exercise(
     "freeze",
     _verify_freeze,
@@ -398,6 +403,17 @@ freeze = Exercise(
         "moe_keras.experts.FrozenExpert does both.",
     ],
     marks=2,
+)
+importance_gate = Exercise(
+    "ImportanceGate",
+    _verify_importance_gate,
+    reference=lambda: _ReferenceImportanceGate,
+    hints=[
+        "A dense layer with num_classes * num_experts units gives all the numbers that are needed.",
+        "Reshape them to (num_classes, num_experts) for each image.",
+        "Softmax over the last axis: the experts compete within each class.",
+    ],
+    marks=3,
 )
 assemble = Exercise(
     "assemble",
@@ -427,7 +443,8 @@ judge = Exercise(
     reference=lambda: _reference_judge,
     hints=[
         "If 0 lies in the interval, both signs are possible.",
-        "Three answers: 'better', 'worse', 'cannot tell'.",
+        "Better if the whole interval is above 0; what must its lower end be then?",
+        "'better' if low > 0, 'worse' if high < 0, otherwise 'cannot tell'.",
     ],
     marks=1,
 )

@@ -256,17 +256,6 @@ run_chosen = Exercise(
     ],
     marks=3,
 )
-balance = Exercise(
-    "balance",
-    _verify_balance,
-    reference=lambda: _reference_balance,
-    hints=[
-        "f: turn the indices into one-hot rows, ops.one_hot(indices, E), of shape (B, k, E).",
-        "Their mean over axes 0 and 1 is the share of all choices.",
-        "E * ops.sum(f * ops.mean(probabilities, axis=0))",
-    ],
-    marks=3,
-)
 add_noise = Exercise(
     "add_noise",
     _verify_add_noise,
@@ -277,6 +266,17 @@ add_noise = Exercise(
         "clean + drawn * ops.softplus(raw)",
     ],
     marks=1,
+)
+balance = Exercise(
+    "balance",
+    _verify_balance,
+    reference=lambda: _reference_balance,
+    hints=[
+        "f: turn the indices into one-hot rows, ops.one_hot(indices, E), of shape (B, k, E).",
+        "Their mean over axes 0 and 1 is the share of all choices.",
+        "E * ops.sum(f * ops.mean(probabilities, axis=0))",
+    ],
+    marks=3,
 )
 dropped_share = Exercise(
     "dropped_share",

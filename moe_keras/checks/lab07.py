@@ -307,17 +307,6 @@ blame = Exercise(
     ],
     marks=2,
 )
-hierarchy = Exercise(
-    "hierarchy",
-    _verify_hierarchy,
-    reference=lambda: _reference_hierarchy,
-    hints=[
-        "From the inside out: first each half's answer (B, C), then the sum of both halves.",
-        "weights[g][..., 0] * base + weights[g][..., 1] * experts[g] is what half g says.",
-        "Each half's answer is times its column of first, first[:, g, None], of shape (B, 1).",
-    ],
-    marks=3,
-)
 moved_weights = Exercise(
     "moved_weights",
     _verify_moved_weights,
@@ -327,6 +316,17 @@ moved_weights = Exercise(
         "model.get_weights() gives copies, as arrays, in the order of model.weights.",
         "Return [w.path for w, old, new in zip(model.weights, before, after) if they differ], with "
         "np.array_equal for the comparison.",
+    ],
+    marks=3,
+)
+hierarchy = Exercise(
+    "hierarchy",
+    _verify_hierarchy,
+    reference=lambda: _reference_hierarchy,
+    hints=[
+        "From the inside out: first each half's answer (B, C), then the sum of both halves.",
+        "weights[g][..., 0] * base + weights[g][..., 1] * experts[g] is what half g says.",
+        "Each half's answer is times its column of first, first[:, g, None], of shape (B, 1).",
     ],
     marks=3,
 )

@@ -73,6 +73,28 @@ def find_labs(notebooks=None, numbers=()):
     return [lab for lab in labs if not wanted or lab.number in wanted]
 
 
+def installed_labs(numbers=()):
+    """The labs that this installation of moe_keras brings along, wherever one is.
+
+    An installed wheel has their sources beside this module; a checkout and an editable
+    installation of one have them in the checkout's ``notebooks``. Of an installed lab there is
+    only the source: its copies are made from it (`moe_keras.labs.generate`).
+
+    Args:
+        numbers: numbers of the labs wanted, as in `find_labs`. Default: all.
+
+    Returns:
+        List of `Lab`.
+
+    Raises:
+        FileNotFoundError: if the installation has no labs.
+        ValueError: if a number names no lab.
+    """
+    here = Path(__file__).resolve().parent
+    packaged = (here / "source").is_dir()
+    return find_labs(here if packaged else here.parents[1] / "notebooks", numbers)
+
+
 def _checkout_notebooks():
     here = Path.cwd()
     for folder in (here, *here.parents):

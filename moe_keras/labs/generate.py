@@ -17,9 +17,18 @@ from nbgrader.preprocessors import (
 )
 
 from moe_keras.files import write_text
+from moe_keras.labs.readme import badges, repository
 
 STUB = "# TODO: your code here\nraise NotImplementedError"
 TEXT_STUB = "Your answer here."
+# Only what Colab lacks: with the extra `labs` its own Jupyter would be replaced under its feet.
+INSTALL = """\
+# Where the package is missing, as on Colab, install it. That takes some minutes, once.
+import importlib.util
+
+if importlib.util.find_spec("moe_keras") is None:
+    %pip install --quiet "moe-keras @ git+{address}" pandas scikit-learn\
+"""
 REGIONS = ("SOLUTION", "HIDDEN TESTS")
 MARKER = re.compile(r"\b(BEGIN|END)\s+(SOLUTION|HIDDEN)", re.IGNORECASE)
 METADATA = {
@@ -52,6 +61,9 @@ def solution_copy(lab):
 def student_copy(lab):
     """The notebook for the student: every solution replaced by a stub, no hidden tests, no outputs.
 
+    Where the repository's address is set, badges stand at its top, and its first code cell installs
+    the package if that is missing.
+
     Raises:
         ValueError: if the source's marks are wrong, or a marker would reach the student.
     """
@@ -76,7 +88,21 @@ def student_copy(lab):
                 "### BEGIN SOLUTION. Received: a cell in which one would reach the student:\n"
                 f"{cell.source}"
             )
+    _add_way_in(lab, notebook)
     return notebook
+
+
+def _add_way_in(lab, notebook):
+    """How to open the notebook, and to run it, where nothing is installed."""
+    address = repository(lab.notebooks.parent / "pyproject.toml")
+    if address is None:
+        return
+    first_code = next(i for i, cell in enumerate(notebook.cells) if cell.cell_type == "code")
+    install = nbformat.v4.new_code_cell(INSTALL.format(address=address), id="install")
+    notebook.cells.insert(first_code, install)
+    links = badges(f"notebooks/{lab.student_copy.name}", address)
+    if links:
+        notebook.cells.insert(0, nbformat.v4.new_markdown_cell("\n".join(links), id="badges"))
 
 
 def drift(lab):

@@ -72,6 +72,12 @@ def badges(path, address):
 
 
 def repository(pyproject):
-    """The repository's address, the one setting behind the badges, or None while it is unset."""
-    project = tomllib.loads(Path(pyproject).read_text("utf-8"))["project"]
+    """The repository's address, the one setting behind the badges, or None while it is unset.
+
+    None too where there is no such file: an installed package knows no address.
+    """
+    pyproject = Path(pyproject)
+    if not pyproject.exists():
+        return None
+    project = tomllib.loads(pyproject.read_text("utf-8")).get("project", {})
     return project.get("urls", {}).get("Repository")

@@ -12,6 +12,48 @@
 #     minutes: 6
 #     outcomes: define and train CNNs; combine them with gates and wrappers of your own; compare a
 #       mixture with a plain CNN, honestly
+#     serves:
+#       - [build_cnn]
+#       - [to_group, spread, mixture, hard_switch, freeze, ImportanceGate, assemble]
+#       - [paired_interval, judge, question-improved, question-worth, question-noise]
+#     variant:
+#       seed: ["SEED = 0", "SEED = 1", "SEED = 2", "SEED = 3"]
+#       # Which group is 0. The baseline's and the mixture's figures stay much the same.
+#       polarity:
+#         - - '== "quick"'
+#           - "to 7) becomes 0, artificial"
+#           - "labels 0, 1, 8, 9) becomes 1."
+#           - "0 for natural labels, 1 for artificial ones"
+#           - "np.isin(labels, CIFAR10_ARTIFICIAL)"
+#           - "0 natural, 1 artificial."
+#           - '["natural", "artificial"]'
+#           - "Column 0 of the gate should be large for a frog"
+#           - "column 1 for a truck"
+#           - 'natural (column 0):", bool(frogs[0]'
+#           - 'artificial (column 1):", bool(trucks[1]'
+#           - "gate[:, 1:], natural, artificial"
+#           - "[natural_validation, artificial_validation]"
+#           - "both[:1, 0], both[:1, 1]"
+#           - "[natural_expert, artificial_expert]"
+#         - - "== \"quick\"\nlab01.number_groups(\"artificial\", \"natural\")"
+#           - "to 7) becomes 1, artificial"
+#           - "labels 0, 1, 8, 9) becomes 0."
+#           - "1 for natural labels, 0 for artificial ones"
+#           - "np.isin(labels, CIFAR10_NATURAL)"
+#           - "0 artificial, 1 natural."
+#           - '["artificial", "natural"]'
+#           - "Column 1 of the gate should be large for a frog"
+#           - "column 0 for a truck"
+#           - 'natural (column 1):", bool(frogs[1]'
+#           - 'artificial (column 0):", bool(trucks[0]'
+#           - "gate[:, 1:], artificial, natural"
+#           - "[artificial_validation, natural_validation]"
+#           - "both[:1, 1], both[:1, 0]"
+#           - "[artificial_expert, natural_expert]"
+#       noise:
+#         - ["58.9 % for the mixture, 58.1 %", "about 58 %", "0.58 \\cdot 0.42", "= 1.6$", "0.8 points"]
+#         - ["66.7 % for the mixture, 65.8 %", "about 66 %", "0.66 \\cdot 0.34", "= 1.5$", "0.9 points"]
+#         - ["71.6 % for the mixture, 70.6 %", "about 71 %", "0.71 \\cdot 0.29", "= 1.4$", "1.0 points"]
 # ---
 
 # %% [markdown]
@@ -49,7 +91,7 @@ from keras import layers, ops
 from sklearn.metrics import confusion_matrix
 
 from moe_keras import plots
-from moe_keras.checks import lab01
+from moe_keras.checks import lab01, summary
 from moe_keras.data import CIFAR10_ARTIFICIAL, CIFAR10_NATURAL, load, locate
 from moe_keras.experts import ClassSubset, FrozenExpert
 from moe_keras.gates import GroupGate, PerClassGate
@@ -62,6 +104,10 @@ SEED = 0
 QUICK = os.environ.get("MOE_KERAS_LAB") == "quick"
 keras.utils.set_random_seed(SEED)
 tf.get_logger().setLevel("ERROR")  # its hints on speed are not for this lab
+
+# The exercises; each is None, not attempted, until its cell has run.
+build_cnn = to_group = spread = mixture = hard_switch = freeze = ImportanceGate = assemble = None
+paired_interval = judge = None
 
 # %% [markdown]
 # ## 1 The data
@@ -853,6 +899,14 @@ print("the mixture beats the baseline:", judge(gain.low, gain.high) == "better")
 # 1000} = 1.6$ points. Even if the two models agree on most images, 0.8 points are within one or so
 # standard errors of the difference. We cannot tell; test on more images, and look at the paired
 # differences.
+
+# %% [markdown]
+# ## Your progress
+#
+# What the checks say so far. Run the cell again after a change.
+
+# %%
+summary(lab01)
 
 # %% [markdown]
 # ## To read on

@@ -12,6 +12,11 @@
 #     minutes: 4
 #     outcomes: build a hierarchical mixture over frozen networks; follow one image through all of its
 #       decisions; train gates on kept answers; tell what a mixture repairs and what it breaks
+#     serves:
+#       - [two_views, group_weights, second_level]
+#       - [hierarchical_sum, hard_gate]
+#       - [question-train-on, question-seeing]
+#       - [repaired_and_broken, question-gain, question-fair]
 # ---
 
 # %% [markdown]
@@ -52,7 +57,7 @@ from keras import layers, ops
 from sklearn.datasets import load_sample_image
 
 from moe_keras import plots
-from moe_keras.checks import lab02
+from moe_keras.checks import lab02, summary
 from moe_keras.data import groups, load
 from moe_keras.experts import ClassSubset, Expert, pretrained_card, pretrained_vgg
 from moe_keras.gates import GroupGate, PerClassGate
@@ -70,6 +75,9 @@ QUICK = os.environ.get("MOE_KERAS_LAB") == "quick"
 BUILD = Path("../../build") if Path("../source").is_dir() else Path("../build")
 keras.utils.set_random_seed(0)
 tf.get_logger().setLevel("ERROR")  # its hints on speed are not for this lab
+
+# The exercises; each is None, not attempted, until its cell has run.
+two_views = group_weights = second_level = hierarchical_sum = hard_gate = repaired_and_broken = None
 
 # %% [markdown]
 # ## 1 Four frozen networks
@@ -921,6 +929,14 @@ print("the frozen networks have not moved:", np.allclose(asked_anew, view[1][:10
 # four networks on each image. The gates have also learnt from validation images that the base never
 # saw. A fair rival has the same means: one larger network, or several bases whose probabilities are
 # averaged.
+
+# %% [markdown]
+# ## Your progress
+#
+# What the checks say so far. Run the cell again after a change.
+
+# %%
+summary(lab02)
 
 # %% [markdown]
 # ## To read on

@@ -12,6 +12,16 @@
 #     minutes: 4
 #     outcomes: count what a network computes; calibrate it by one temperature; tell a real difference
 #       from luck with pairs of answers; judge a mixture at equal parameters, compute and training
+#     serves:
+#       - [conv_cost]
+#       - [temper, best_temperature, question-calibration]
+#       - [paired_bootstrap, mcnemar, question-statistics]
+#       - [frontier, question-worth, question-report]
+#     variant:
+#       report:
+#         - ["of four networks reaches 1 point more", "p < 0.001"]
+#         - ["of four networks reaches 0.8 points more", "p < 0.01"]
+#         - ["of four networks reaches 1.3 points more", "p < 0.0001"]
 # ---
 
 # %% [markdown]
@@ -54,7 +64,7 @@ import tensorflow as tf
 from keras import ops
 
 from moe_keras import plots
-from moe_keras.checks import lab03
+from moe_keras.checks import lab03, summary
 from moe_keras.data import group_labels, groups, load
 from moe_keras.experts import ClassSubset, pretrained_card, pretrained_vgg
 from moe_keras.gates import SoftmaxGate
@@ -75,6 +85,9 @@ HERE = Path.cwd()
 CHECKOUT = next((p for p in (HERE, *HERE.parents) if (p / "benchmarks").is_dir()), HERE)
 keras.utils.set_random_seed(0)
 tf.get_logger().setLevel("ERROR")  # its hints on speed are not for this lab
+
+# The exercises; each is None, not attempted, until its cell has run.
+conv_cost = temper = best_temperature = paired_bootstrap = mcnemar = frontier = None
 
 # %% [markdown]
 # ## 1 The networks
@@ -939,6 +952,14 @@ print(
 # images? Do two baselines, averaged, gain as much? That would be averaging, not division of labour.
 # Further: on which images was the gate trained and chosen, and how often was the test set looked at?
 # Does p speak of test images only, or of several trainings?
+
+# %% [markdown]
+# ## Your progress
+#
+# What the checks say so far. Run the cell again after a change.
+
+# %%
+summary(lab03)
 
 # %% [markdown]
 # ## To read on

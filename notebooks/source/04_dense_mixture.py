@@ -12,6 +12,17 @@
 #     minutes: 4
 #     outcomes: write a dense mixture and its gradient by hand; train it so that experts cooperate
 #       or compete; find out which of the two makes specialists
+#     serves:
+#       - [mix, gate_gradient, question-same]
+#       - [cooperative, competitive, responsibilities]
+#       - [routing_table, question-specialists, question-worth]
+#     variant:
+#       # Which images are held back.
+#       seed:
+#         - "subset=0.2 if QUICK else None)"
+#         - "subset=0.2 if QUICK else None, seed=1)"
+#         - "subset=0.2 if QUICK else None, seed=2)"
+#         - "subset=0.2 if QUICK else None, seed=3)"
 # ---
 
 # %% [markdown]
@@ -49,7 +60,7 @@ import tensorflow as tf
 from keras import layers, ops
 
 from moe_keras import losses, plots
-from moe_keras.checks import lab04
+from moe_keras.checks import lab04, summary
 from moe_keras.data import load
 from moe_keras.experts import StackedMLP
 from moe_keras.gates import SoftmaxGate
@@ -64,6 +75,9 @@ SEEDS = (0,) if QUICK else (0, 1, 2)
 CURVES = Path("../../build/curves") if Path("../source").is_dir() else Path("../build/curves")
 keras.utils.set_random_seed(0)
 tf.get_logger().setLevel("ERROR")  # its hints on speed are not for this lab
+
+# The exercises; each is None, not attempted, until its cell has run.
+mix = gate_gradient = cooperative = competitive = responsibilities = routing_table = None
 
 # %% [markdown]
 # ## 1 The data
@@ -552,6 +566,14 @@ print(
 # Specialisation is a way to share out the work, not a gain by itself. Each specialist sees only a
 # part of the images, and a mistake of the gate cannot be put right by an expert that never learnt
 # the digit. If the intervals overlap, three seeds cannot tell which loss is better.
+
+# %% [markdown]
+# ## Your progress
+#
+# What the checks say so far. Run the cell again after a change.
+
+# %%
+summary(lab04)
 
 # %% [markdown]
 # ## To read on

@@ -12,6 +12,17 @@
 #     minutes: 5
 #     outcomes: route each image to k of E experts and run only those; watch routing collapse, and
 #       cure it in three ways; say what capacity drops and what sparse computing saves
+#     serves:
+#       - [route, run_chosen, question-zeros]
+#       - [add_noise, balance, question-collapse]
+#       - [dropped_share, question-choice]
+#     variant:
+#       # Which images are held back.
+#       seed:
+#         - "subset=0.2 if QUICK else None)"
+#         - "subset=0.2 if QUICK else None, seed=1)"
+#         - "subset=0.2 if QUICK else None, seed=2)"
+#         - "subset=0.2 if QUICK else None, seed=3)"
 # ---
 
 # %% [markdown]
@@ -52,7 +63,7 @@ from ipywidgets import IntSlider, interact
 from keras import layers, ops
 
 from moe_keras import losses, plots
-from moe_keras.checks import lab05
+from moe_keras.checks import lab05, summary
 from moe_keras.data import load
 from moe_keras.experts import StackedMLP
 from moe_keras.gates import BiasBalancedGate, Gate, NoisyTopKGate, SoftmaxGate, TopKGate
@@ -70,6 +81,9 @@ NUM_EXPERTS, TOP_K = 8, 2
 
 keras.utils.set_random_seed(0)
 tf.get_logger().setLevel("ERROR")  # its hints on speed are not for this lab
+
+# The exercises; each is None, not attempted, until its cell has run.
+route = run_chosen = add_noise = balance = dropped_share = None
 
 # %% tags=["nbval-ignore-output"]
 digits = load(DATASET, subset=0.2 if QUICK else None)
@@ -738,6 +752,14 @@ print("grouped dispatch drops nothing:", nothing_dropped)
 # experts and loses little accuracy, a few tenths of a point at most. Where answering many images is
 # what costs, sparse is the choice; where the network is small, or is trained on few images, so that
 # each expert sees too little, dense is simpler and a little better.
+
+# %% [markdown]
+# ## Your progress
+#
+# What the checks say so far. Run the cell again after a change.
+
+# %%
+summary(lab05)
 
 # %% [markdown]
 # ## To read on

@@ -12,6 +12,22 @@
 #     minutes: 5
 #     outcomes: write a soft mixture over the patches of an image; see what a slot looks at; walk from
 #       soft to hard by temperature; prove that with one token nothing soft is left
+#     serves:
+#       - [fill_slots, combine, question-price, question-compare]
+#       - [dispatch_weights]
+#       - [question-temperature]
+#       - [one_token, question-one-token]
+#     variant:
+#       # Which images are held back.
+#       seed:
+#         - "subset=0.2 if QUICK else None)"
+#         - "subset=0.2 if QUICK else None, seed=1)"
+#         - "subset=0.2 if QUICK else None, seed=2)"
+#         - "subset=0.2 if QUICK else None, seed=3)"
+#       one-token:
+#         - ["8 experts and 4 slots", "The four slots of each", "same thing four times", "32 runs where 8 do"]
+#         - ["6 experts and 3 slots", "The three slots of each", "same thing three times", "18 runs where 6 do"]
+#         - ["10 experts and 5 slots", "The five slots of each", "same thing five times", "50 runs where 10 do"]
 # ---
 
 # %% [markdown]
@@ -51,7 +67,7 @@ from ipywidgets import SelectionSlider, interact
 from keras import layers, ops
 
 from moe_keras import plots
-from moe_keras.checks import lab06
+from moe_keras.checks import lab06, summary
 from moe_keras.data import load
 from moe_keras.experts import StackedMLP
 from moe_keras.gates import SlotGate, SoftmaxGate, TopKGate
@@ -66,6 +82,9 @@ SEEDS = (0,) if QUICK else (0, 1, 2)
 CURVES = Path("../../build/curves") if Path("../source").is_dir() else Path("../build/curves")
 keras.utils.set_random_seed(0)
 tf.get_logger().setLevel("ERROR")  # its hints on speed are not for this lab
+
+# The exercises; each is None, not attempted, until its cell has run.
+dispatch_weights = fill_slots = combine = one_token = None
 
 # %% [markdown]
 # ## 1 An image as tokens
@@ -645,6 +664,14 @@ print(
 # three seeds overlap, we cannot say which is better. On digits one small expert does as well as all
 # of them: what comes after the mixture sees all patches and puts much right. Mixtures pay where
 # there is more to learn than one network of that cost can hold.
+
+# %% [markdown]
+# ## Your progress
+#
+# What the checks say so far. Run the cell again after a change.
+
+# %%
+summary(lab06)
 
 # %% [markdown]
 # ## To read on

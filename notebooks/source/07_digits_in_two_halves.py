@@ -12,6 +12,46 @@
 #     minutes: 5
 #     outcomes: build a hierarchy of experts from nothing; prove what trains and what is frozen; find
 #       out where its errors come from; judge whether a split of the classes is a good one
+#     serves:
+#       - [own, group_probabilities, hierarchy]
+#       - [moved_weights]
+#       - [blame, question-helps, question-sure]
+#       - [errors_across, question-line, question-held-out]
+#     variant:
+#       # Which images are held back.
+#       seed:
+#         - "subset=0.2 if QUICK else None)"
+#         - "subset=0.2 if QUICK else None, seed=1)"
+#         - "subset=0.2 if QUICK else None, seed=2)"
+#         - "subset=0.2 if QUICK else None, seed=3)"
+#       halves:
+#         - - "one expert for 0 to 4, one for 5 to 9, and a"
+#           - "A 3 has nothing in common with a 0 that"
+#           - 'DATASET = "mnist"  # or "fashion_mnist", whose halves are clothes, and shoes and bags'
+#           - "import group_labels, groups, load"
+#           - "HALVES = groups(DATASET)"
+#           - "but in section 7 there will be gaps between them"
+#           - "4 and 9, 3 and 5, 2 and 7,"
+#           - "1 and 7. The experts never see the hard pairs; the gate gets them all."
+#           - "0-4 and 5-9, such as 4 and 9 or 3 and 5"
+#         - - "one expert for even digits, one for odd ones, and a"
+#           - "A 3 has nothing in common with a 1 that"
+#           - 'DATASET = "mnist"'
+#           - "import group_labels, load"
+#           - 'HALVES = {"even": (0, 2, 4, 6, 8), "odd": (1, 3, 5, 7, 9)}'
+#           - "but there are gaps between them"
+#           - "4 and 9, 3 and 8, 2 and 7,"
+#           - "5 and 6. The experts see few of the hard pairs; the gate gets most of them."
+#           - "even and odd, such as 4 and 9 or 3 and 8"
+#         - - "one expert for 0, 1, 2, 3 and 9, one for the others, and a"
+#           - "A 3 has nothing in common with a 1 that"
+#           - 'DATASET = "mnist"'
+#           - "import group_labels, load"
+#           - 'HALVES = {"outer": (0, 1, 2, 3, 9), "inner": (4, 5, 6, 7, 8)}'
+#           - "but there are gaps between them"
+#           - "4 and 9, 3 and 5, 2 and 7,"
+#           - "3 and 8. The experts see few of the hard pairs; the gate gets most of them."
+#           - "outer and inner digits, such as 4 and 9 or 3 and 5"
 # ---
 
 # %% [markdown]
@@ -54,7 +94,7 @@ from keras import layers, ops
 from sklearn.metrics import confusion_matrix
 
 from moe_keras import plots
-from moe_keras.checks import lab07
+from moe_keras.checks import lab07, summary
 from moe_keras.data import group_labels, groups, load
 from moe_keras.experts import ClassSubset, FrozenExpert
 from moe_keras.gates import PerClassGate
@@ -68,6 +108,9 @@ QUICK = os.environ.get("MOE_KERAS_LAB") == "quick"
 SEEDS = (0,) if QUICK else (0, 1, 2)
 BUILD = Path("../../build") if Path("../source").is_dir() else Path("../build")
 tf.get_logger().setLevel("ERROR")  # its hints on speed are not for this lab
+
+# The exercises; each is None, not attempted, until its cell has run.
+own = group_probabilities = blame = moved_weights = hierarchy = errors_across = None
 
 # %% [markdown]
 # ## 1 The data, in four parts
@@ -935,6 +978,14 @@ print("the hierarchy is no worse than its base, within half a point:", bool(beat
 # not how good it is. It would show as a loss that is much lower on training images than on new
 # ones. The line is a choice, like a learning rate: made on the test images, the test result would
 # be that of the line that happened to suit these 10,000, and too good for any others.
+
+# %% [markdown]
+# ## Your progress
+#
+# What the checks say so far. Run the cell again after a change.
+
+# %%
+summary(lab07)
 
 # %% [markdown]
 # ## To read on

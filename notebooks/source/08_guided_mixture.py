@@ -12,6 +12,34 @@
 #     minutes: 4
 #     outcomes: decide which expert is for which label and teach it to the gate; spot a guidance that
 #       guides nothing; train without and use without labels; record a training and read it with pandas
+#     serves:
+#       - [assignment_matrix, guidance, pull, question-cost, question-anneal]
+#       - [wanted, question-unseen]
+#       - [taught_model, question-leak]
+#       - [routed]
+#     variant:
+#       pairs:
+#         - - "0 and 1, that one 2 and 3."
+#           - "two labels, in order."
+#           - "PAIRS = [(0, 1), (2, 3), (4, 5), (6, 7), (8, 9)]"
+#           - "in order:"
+#           - "by the plan in order"
+#           - "the pairs in order, which make no more sense: nothing about 2 and 3 asks"
+#           - "the expert for 0 and 1 would"
+#         - - "0 and 5, that one 1 and 6."
+#           - "two labels that are five apart."
+#           - "PAIRS = [(0, 5), (1, 6), (2, 7), (3, 8), (4, 9)]"
+#           - "five apart:"
+#           - "by the plan of labels five apart"
+#           - "the pairs five apart, which make no more sense: nothing about 1 and 6 asks"
+#           - "the expert for 0 and 5 would"
+#         - - "0 and 9, that one 1 and 8."
+#           - "two labels that sum to 9."
+#           - "PAIRS = [(0, 9), (1, 8), (2, 7), (3, 6), (4, 5)]"
+#           - "sum 9:"
+#           - "by the plan of sum 9"
+#           - "the pairs of sum 9, which make no more sense: nothing about 1 and 8 asks"
+#           - "the expert for 0 and 9 would"
 # ---
 
 # %% [markdown]
@@ -54,7 +82,7 @@ import tensorflow as tf
 from keras import layers, ops
 
 from moe_keras import plots
-from moe_keras.checks import lab08
+from moe_keras.checks import lab08, summary
 from moe_keras.data import load
 from moe_keras.gates import LabelGuidedGate, SoftmaxGate
 from moe_keras.inspection import mean_interval
@@ -70,6 +98,9 @@ SEEDS = (0,) if QUICK else (0, 1, 2)
 BUILD = Path("../../build") if Path("../source").is_dir() else Path("../build")
 keras.utils.set_random_seed(0)
 tf.get_logger().setLevel("ERROR")  # its hints on speed are not for this lab
+
+# The exercises; each is None, not attempted, until its cell has run.
+assignment_matrix = wanted = guidance = pull = taught_model = routed = None
 
 # %% [markdown]
 # ## 1 A plan
@@ -682,6 +713,14 @@ print("without an expert its own labels suffer, others do not:", bool(own > 15 a
 # leaves an image to experts that know two digits, so the accuracy is helped by the label too. In
 # use there are no labels, and the gate was never taught to do without. She must evaluate a model
 # without labels, and should train one whose answer does not depend on them.
+
+# %% [markdown]
+# ## Your progress
+#
+# What the checks say so far. Run the cell again after a change.
+
+# %%
+summary(lab08)
 
 # %% [markdown]
 # ## To read on

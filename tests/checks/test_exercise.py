@@ -10,7 +10,7 @@ def verify_double(answer):
 
 @pytest.fixture
 def double():
-    return Exercise("double", verify_double, lambda: "reference", ["one", "two"], marks=2)
+    return Exercise("double", verify_double, lambda: "reference", ["one", "two", "three"], marks=2)
 
 
 def test_a_right_answer_is_kept(double, capsys):
@@ -49,6 +49,11 @@ def test_an_answer_that_stops_with_an_error_does_not_stop_the_lab(double, capsys
     assert "Your code stopped with AttributeError: 'int' object has no attribute 'missing'" in out
 
 
+def test_an_answer_that_leaves_python_does_not_stop_the_lab(double, capsys):
+    assert double.check(lambda x: exit()) == "reference"
+    assert "Your code stopped with SystemExit" in capsys.readouterr().out
+
+
 def test_before_any_check_nothing_is_right(double):
     with pytest.raises(AssertionError, match="not attempted"):
         double.require()
@@ -62,16 +67,17 @@ def test_a_wrong_answer_after_a_right_one_counts(double):
 
 
 def test_hints_come_one_by_one_and_the_last_stays(double, capsys):
-    for _ in range(3):
+    for _ in range(4):
         double.hint()
     assert capsys.readouterr().out.splitlines() == [
-        'Hint 1 of 2 for "double": one',
-        'Hint 2 of 2 for "double": two',
-        'Hint 2 of 2 for "double": two',
+        'Hint 1 of 3 for "double": one',
+        'Hint 2 of 3 for "double": two',
+        'Hint 3 of 3 for "double": three',
+        'Hint 3 of 3 for "double": three',
     ]
 
 
-@pytest.mark.parametrize(("hints", "marks"), [([], 1), (["a"] * 4, 1), (["a"], 0)])
-def test_an_exercise_needs_hints_and_marks(hints, marks):
+@pytest.mark.parametrize(("hints", "marks"), [(["a"] * 2, 1), (["a"] * 4, 1), (["a"] * 3, 0)])
+def test_an_exercise_needs_three_hints_and_marks(hints, marks):
     with pytest.raises(ValueError, match="Expected"):
         Exercise("x", verify_double, lambda: None, hints, marks)
