@@ -13,6 +13,18 @@
 #     outcomes: read a binary file format and run Apache Spark on your own machine; give each cluster of
 #       images a tree and put a Keras gate over them; find the wrong sign of an entropy term; judge when
 #       a gate, a forest or a cluster of machines is worth its price
+#     serves:
+#       - [read_header]
+#       - [standardise, spread, mixture, scores]
+#       - [gate_loss, question-sign]
+#       - [question-gate, question-spark]
+#     variant:
+#       # Which images are held back.
+#       seed:
+#         - "subset=0.1 if QUICK else None)"
+#         - "subset=0.1 if QUICK else None, seed=1)"
+#         - "subset=0.1 if QUICK else None, seed=2)"
+#         - "subset=0.1 if QUICK else None, seed=3)"
 # ---
 
 # %% [markdown]
@@ -53,7 +65,7 @@ from sklearn.metrics import confusion_matrix
 from sklearn.tree import DecisionTreeClassifier
 
 from moe_keras import plots
-from moe_keras.checks import lab09
+from moe_keras.checks import lab09, summary
 from moe_keras.data import load, read_idx_pair, write_idx
 from moe_keras.inspection import paired_interval
 from moe_keras.losses import gate_entropy
@@ -66,6 +78,9 @@ SEED = 0
 FOLDER = tempfile.TemporaryDirectory(prefix="lab09-")
 HERE = Path(FOLDER.name)
 CLASSES = 10
+
+# The exercises; each is None, not attempted, until its cell has run.
+read_header = standardise = spread = mixture = gate_loss = scores = None
 
 # %% [markdown]
 # ## 1 A file format
@@ -274,13 +289,13 @@ DEPTH = 6 if QUICK else 10
 def fitted(clusters, expert="tree", depth=DEPTH, trees=1):
     """A mixture with its experts, and the seconds it took."""
     begin = time.perf_counter()
-    mixture = TreeMixture(
+    experts = TreeMixture(
         clusters, expert=expert, depth=depth, trees=trees, classes=CLASSES, seed=SEED
     )
-    mixture.fit_experts(frames["trees"])
+    experts.fit_experts(frames["trees"])
     seconds = time.perf_counter() - begin
     print(f"{clusters} x {expert}, depth {depth}: {seconds:.0f} s")
-    return mixture
+    return experts
 
 
 six = fitted(6)
@@ -690,6 +705,14 @@ spark.stop()
 # into one machine's memory, or when one machine would take hours. For a hundred machines the
 # address of the master changes, and the files must lie where all of them can read them; the rest
 # stays, because the images never travel inside the program and the gate reads its batches from files.
+
+# %% [markdown]
+# ## Your progress
+#
+# What the checks say so far. Run the cell again after a change.
+
+# %%
+summary(lab09)
 
 # %% [markdown]
 # ## To read on
