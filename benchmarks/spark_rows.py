@@ -121,7 +121,7 @@ def main(rows, times):
     with tempfile.TemporaryDirectory() as folder:
         test = Path(folder) / "test.parquet"
         write_parquet(dataset.x_test[..., 0], dataset.y_test, test)
-        for size in (rows, rows * times):
+        for size in (rows * times, rows):  # what may not fit first
             place = Path(folder) / str(size)
             write_rows(place, images, labels, size)
             load = os.getloadavg()[0]
@@ -130,7 +130,7 @@ def main(rows, times):
             measured[size] = json.loads(done.stdout.splitlines()[-1])
             measured[size]["load of the machine before"] = round(load, 1)
             print(size, measured[size], flush=True)
-    small, large = measured.values()
+    small, large = measured[rows], measured[rows * times]
     work = [sum(each["seconds"].values()) - each["seconds"]["start"] for each in (small, large)]
     results = {
         "machine": describe(),

@@ -8,11 +8,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-<<<<<<< HEAD
-from moe_keras.commands.spark import spark_app
-=======
 from moe_keras.commands.course import course_app
->>>>>>> 8998b69e2c3860c34edbb89497b3cae8b53a3a57
+from moe_keras.commands.spark import spark_app
 
 # What a command needs is imported when it runs: Keras and Jupyter take seconds, --help must not.
 
@@ -26,11 +23,8 @@ data_app = typer.Typer(help="Show where the datasets are; fetch them; check them
 labs_app = typer.Typer(help="List, run, check and generate the labs.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 app.add_typer(labs_app, name="labs")
-<<<<<<< HEAD
-app.add_typer(spark_app, name="spark")
-=======
 app.add_typer(course_app, name="course")
->>>>>>> 8998b69e2c3860c34edbb89497b3cae8b53a3a57
+app.add_typer(spark_app, name="spark")
 
 VIEWS = ("one view", "two views")
 Notebooks = Annotated[

@@ -81,12 +81,11 @@ def imported(*folders):
 
 
 def test_what_is_declared_is_used_and_what_is_used_is_declared():
-    declared = {
-        requirement.name for extra in (None, "labs", "test") for requirement in requirements(extra)
-    }
-    # Run rather than imported: the backend of Keras, programs, what pytest and pandas load, and
-    # the browser, for which a test asks in its own way.
-    run = {"tensorflow", "ipykernel", "jupyterlab", "ruff"}
+    extras = (None, "labs", "spark", "test")
+    declared = {requirement.name for extra in extras for requirement in requirements(extra)}
+    # Run rather than imported: the backend of Keras, programs, what pytest, pandas and Spark load,
+    # and the browser, for which a test asks in its own way.
+    run = {"tensorflow", "ipykernel", "jupyterlab", "ruff", "setuptools"}
     run |= {"pytest", "nbval", "pytest-xdist", "playwright", "pyarrow", "hatchling"}
     distributions = packages_distributions()
     used = {

@@ -2,6 +2,7 @@
 
 import contextlib
 import tempfile
+from pathlib import Path
 
 import numpy as np
 import pyarrow.dataset as ds
@@ -15,6 +16,8 @@ SHUFFLED = 16_384
 @contextlib.contextmanager
 def written(frame, workspace):
     """The frame of `TreeMixture.expert_probabilities` in a temporary folder of Parquet files."""
+    if workspace is not None:
+        Path(workspace).mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(
         prefix="answers-", dir=workspace, ignore_cleanup_errors=True
     ) as folder:

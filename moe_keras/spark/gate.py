@@ -64,14 +64,11 @@ def train_gate(gate, path, entropy_weight, epochs, batch_size, learning_rate, se
     mixture = _mixture(gate, entropy_weight, learning_rate)
     history, best, least = [], None, np.inf
     for epoch in range(epochs):
-        losses, rows = 0.0, 0
-        for pixels, answers, labels, _ in batches(path, batch_size, seed + epoch):
-            wanted = {"label": labels, "weights": labels}
-            told = mixture.train_on_batch([pixels, answers], wanted, return_dict=True)
-            # Keras gives the mean of all batches since the last reset.
-            losses, rows = told["loss"], rows + len(labels)
         mixture.reset_metrics()
-        record = {"epoch": epoch + 1, "loss": float(losses)}
+        for pixels, answers, labels, _ in batches(path, batch_size, seed + epoch):
+            wanted = {"label": labels, "weights": labels}  # the entropy looks at no label
+            told = mixture.train_on_batch([pixels, answers], wanted, return_dict=True)
+        record = {"epoch": epoch + 1, "loss": float(told["loss"])}  # the mean of all batches
         if held_out is not None:
             record |= score(gate, held_out)
             if record["validation_loss"] < least:

@@ -13,15 +13,23 @@ from pyspark.sql import SparkSession
 from moe_keras.spark.java import java_home
 
 # What a student waits at most for a master that does not answer.
-PATIENCE = 25.0  # seconds
+PATIENCE = 24.0  # seconds
+# Once it has answered, a worker on a busy machine takes its time to start a program.
+WORKER_PATIENCE = 60.0
 QUIET = Path(__file__).with_name("log4j2.properties")
 # Into how many parts data is cut must depend on the data alone, not on the cores at hand: seeds
 # belong to parts, and a cluster shall find what a laptop finds.
 PARTS = {
     "spark.sql.files.minPartitionNum": "8",
-    "spark.sql.files.maxPartitionBytes": "16m",
+    "spark.sql.files.maxPartitionBytes": "4m",
     "spark.sql.files.openCostInBytes": "64k",
     "spark.sql.shuffle.partitions": "8",
+}
+# Rows that are kept come in small blocks, and on disk sooner than by default: large ones fill
+# Java's memory with holes, and 600,000 images then end in an error instead of on the disk.
+THRIFT = {
+    "spark.sql.inMemoryColumnarStorage.batchSize": "128",
+    "spark.memory.fraction": "0.5",
 }
 
 
@@ -44,7 +52,8 @@ def session(master=None, memory="2g", name="moe_keras"):
         ValueError: for a master or a memory that Spark would not understand, or if a session runs
             already on another master.
         RuntimeError: if there is no Java.
-        ConnectionError: if the master does not answer, or has no worker to give, within 30 s.
+        ConnectionError: if the master does not answer within 30 s, or has no worker to give within
+            60 s.
 
     Example:
 
@@ -76,7 +85,7 @@ def session(master=None, memory="2g", name="moe_keras"):
     if master.startswith("local"):
         return builder.getOrCreate()
     spark = _within(builder, master, end)
-    _wait_for_a_worker(spark, master, end)
+    _wait_for_a_worker(spark, master)
     return spark
 
 
@@ -106,6 +115,7 @@ def _settings(master, memory):
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
         **PARTS,
+        **THRIFT,
     }
     if master.startswith("local"):
         settings |= {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
@@ -142,15 +152,16 @@ def _within(builder, master, end):
     ) from outcome.get("error")
 
 
-def _wait_for_a_worker(spark, master, end):
+def _wait_for_a_worker(spark, master):
     """Without a worker Spark would wait for one, in silence."""
+    end = time.monotonic() + WORKER_PATIENCE
     known = spark.sparkContext._jsc.sc()
     while known.getExecutorMemoryStatus().size() < 2:  # the driver itself is one
         if time.monotonic() > end:
             spark.stop()
             raise ConnectionError(
                 f"Expected a worker with enough free memory on {master}. Received: none within "
-                f"{PATIENCE:.0f} seconds. Start one, end another program, or ask for less memory."
+                f"{WORKER_PATIENCE:.0f} seconds. Start one, end another program, or ask for less."
             )
         time.sleep(0.2)
 

@@ -16,6 +16,8 @@ from moe_keras.spark import TreeMixture, read_parquet, session
 
 def main(master, folder, victim=None):
     spark = session(master, memory="600m")
+    if master.startswith("spark:"):
+        spark.sparkContext.setLogLevel("WARN")  # what the session keeps from a student
     alive = spark.sparkContext._jsc.sc().getExecutorMemoryStatus
     before, told = alive().size(), []
 
@@ -24,7 +26,7 @@ def main(master, folder, victim=None):
         if victim and done[:2] == ("experts", 1):
             os.kill(int(victim), signal.SIGKILL)
 
-    mixture = TreeMixture(clusters=6, expert="forest", depth=6, trees=20, workspace=folder)
+    mixture = TreeMixture(clusters=3, expert="forest", depth=5, trees=10, workspace=folder)
     mixture.fit_experts(read_parquet(spark, f"{folder}/trees.parquet"), progress)
     answers = mixture.predict(read_parquet(spark, f"{folder}/test.parquet"))
     result = {
