@@ -529,7 +529,7 @@ pd.Series(found, name="right, per cent").round(1).to_frame()
 # its 15,000 images, taught to name the digit itself.
 
 # %% tags=["nbval-ignore-output"]
-FOREST = {"expert": "forest", "depth": 6 if QUICK else 12, "trees": 4 if QUICK else 20}
+FOREST = {"expert": "forest", "depth": 6 if QUICK else 15, "trees": 4 if QUICK else 20}
 rivals = {
     "trees": candidates[chosen],
     "one tree": fitted(1),
