@@ -87,6 +87,7 @@ def test_what_is_declared_is_used_and_what_is_used_is_declared():
     # and the browser, for which a test asks in its own way.
     run = {"tensorflow", "ipykernel", "jupyterlab", "ruff", "setuptools"}
     run |= {"pytest", "nbval", "pytest-xdist", "playwright", "pyarrow", "hatchling"}
+    run |= {"axe-playwright-python"}
     distributions = packages_distributions()
     used = {
         distribution.lower().replace("_", "-")

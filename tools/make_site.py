@@ -91,7 +91,9 @@ def text_of(page, text, labs, pages):
         contents += toctree("More", [f"{part}/index" for part in PARTS])
         return "".join([introduction, labs_table(labs), NEXT, heading, commands, contents])
     if part in PARTS:
-        names = [name for name in pages if name.startswith(f"{part}/") and name != page]
+        names = [Path(name).name for name in pages if name.startswith(f"{part}/") and name != page]
+        # In the order of the index; what it leaves out comes last.
+        names.sort(key=lambda name: (f"]({name})" not in text, text.find(f"]({name})")))
         return text + toctree(part.capitalize(), [Path(name).stem for name in names])
     return text
 

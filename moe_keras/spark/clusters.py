@@ -31,7 +31,7 @@ class Clusters:
         scaler = StandardScaler(inputCol="sparse", outputCol="scaled").fit(_sparse(frame))
         found = cls(scaler)
         if clusters > 1:
-            with kept(found.scale(frame)) as scaled:
+            with kept(found.scale(frame).select("scaled")) as scaled:
                 found.kmeans = _kmeans(clusters, seed).fit(scaled)
         return found
 
