@@ -129,7 +129,7 @@ def variant(
     from moe_keras.course.variant import make_variant
 
     for slug, changes in make_variant(_labs(notebooks, lab), seed, folder).items():
-        chosen = "; ".join(f"{name}: {row[0]}" for name, row in changes.items())
+        chosen = "; ".join(f"{name}: {' '.join(row[0].split())}" for name, row in changes.items())
         typer.echo(f"{slug}: {chosen or 'as it is'}")
 
 
