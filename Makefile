@@ -1,7 +1,7 @@
 # The course in two commands, `make labs` and `make test`, from a Python 3.11 or newer alone.
 
 .DEFAULT_GOAL := help
-.PHONY: help labs lab test test-fast test-backends bench test-peers notebooks reference site \
+.PHONY: help labs lab test test-fast test-backends bench test-peers notebooks reference mistakes site \
     constraints clean
 
 # The first Python at hand that will do; name another with `make PYTHON=...`.
@@ -45,6 +45,9 @@ notebooks: $(STAMP)  ## make the students' copies and the executed solutions ane
 
 reference: $(STAMP)  ## make the reference, docs/reference, anew from the docstrings
 	$(VENV)/bin/python tools/make_reference.py
+
+mistakes: $(STAMP)  ## make the catalogue of common mistakes anew from the tests of the checks
+	$(VENV)/bin/python tools/make_mistakes.py
 
 site: $(STAMP)  ## the course's website, in build/site (SOLUTIONS=1: a lecturer's, with the answers)
 	$(VENV)/bin/python tools/make_site.py $(if $(SOLUTIONS),--solutions)

@@ -21,7 +21,7 @@ def without_fractions(text):
 def test_the_catalogue_is_up_to_date():
     stored = mistakes.PAGE.read_text("utf-8")
     assert without_fractions(stored) == without_fractions(mistakes.page()), (
-        "Make it anew: python tools/make_mistakes.py"
+        "Make it anew: make mistakes"
     )
 
 

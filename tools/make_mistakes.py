@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[1]
 TESTS = ROOT / "tests"
 PAGE = ROOT / "docs" / "guides" / "mistakes.md"
 INTRODUCTION = """\
-<!-- Made from the tests of the checks by `python tools/make_mistakes.py`: change those. -->
+<!-- Made from the tests of the checks by `make mistakes`: change those. -->
 
 # Common mistakes
 

@@ -20,10 +20,15 @@ def solutions_allowed():
 
 
 def source_of(answer):
-    """The code of an answer, with the helpers beside it that it calls."""
-    called = getattr(answer, "__code__", None)
-    names = called.co_names if called else ()
-    helpers = [answer.__globals__[name] for name in names if name.startswith("_")]
-    codes = [textwrap.dedent(inspect.getsource(part)).strip() for part in (*helpers, answer)]
+    """The code of an answer, with the helpers beside it that it calls or reads."""
+    code = getattr(answer, "__code__", None)
+    names = [name for name in (code.co_names if code else ()) if name.startswith("_")]
+    parts = [*(_code_of(name, answer.__globals__[name]) for name in names), _code_of("", answer)]
     # A reference answer is called _reference_mixture where the lab says mixture.
-    return re.sub(r"\b_[Rr]eference_?(?=\w)", "", "\n\n\n".join(codes))
+    return re.sub(r"\b_[Rr]eference_?(?=\w)", "", "\n\n\n".join(parts))
+
+
+def _code_of(name, thing):
+    if inspect.isfunction(thing) or inspect.isclass(thing):
+        return textwrap.dedent(inspect.getsource(thing)).strip()
+    return f"{name} = {thing!r}"

@@ -15,7 +15,7 @@ from moe_keras.experts import FrozenExpert
 from moe_keras.gates import SoftmaxGate
 from moe_keras.mixtures import DenseMoE
 from moe_keras.plots.heatmaps import text_colour
-from moe_keras.plots.picture import COLOURS
+from moe_keras.plots.picture import COLOURS, new_figure
 
 READABLE = 4.5  # WCAG 2.2, level AA, for text of any size
 APART = 15  # L*a*b*; neighbours on a well-made map's legend are about so far apart
@@ -150,19 +150,24 @@ def test_any_two_colours_of_the_palette_stay_apart(vision):
         assert distance(one, other, vision) >= APART, (one, other)
 
 
+def is_named(artist):
+    """Whether it stands in the legend: Matplotlib's own names begin with _."""
+    return artist.get_label()[:1] not in ("", "_")
+
+
 def marks(figure):
     """What stands for a thing with a colour of its own: (colour, what else tells it) of each."""
     for axes in figure.axes:
         for line in axes.lines:
-            if line.get_label()[0] != "_":
+            if is_named(line):
                 yield line, (line.get_linestyle(), line.get_marker())
         for container in axes.containers:
             if isinstance(container, ErrorbarContainer):
                 yield container.lines[0], (container.lines[0].get_marker(),)
-            if isinstance(container, BarContainer) and container.get_label()[0] != "_":
+            if isinstance(container, BarContainer) and is_named(container):
                 yield container[0], (container[0].get_hatch(),)
         for patch in axes.patches:
-            if patch.get_label()[0] != "_":
+            if is_named(patch):
                 yield patch, (patch.get_hatch(),)
 
 
@@ -173,16 +178,27 @@ def shown_colour(figure, artist):
     return colours[counts.argmax()] / 255
 
 
+def told_by_colour_alone(figure):
+    """Pairs of marks that are alike in all but colour, and in colour too for some vision."""
+    known = [(shown_colour(figure, artist), also) for artist, also in marks(figure)]
+    return [
+        (one, other)
+        for (one, also_one), (other, also_other) in itertools.combinations(known, 2)
+        if also_one == also_other
+        and min(distance(one, other, vision) for vision in VISIONS) < APART
+    ]
+
+
 @pytest.mark.parametrize("name", FIGURES)
 def test_no_two_marks_are_told_by_colour_alone(name):
-    """Alike in colour for some vision, they differ in marker, line or hatch, or bear a name."""
-    figure = FIGURES[name]().figure
-    known = {}
-    for artist, also in marks(figure):
-        known[artist] = (shown_colour(figure, artist), also)
-    for (one, also_one), (other, also_other) in itertools.combinations(known.values(), 2):
-        nearest = min(distance(one, other, vision) for vision in VISIONS)
-        assert nearest >= APART or also_one != also_other, (one, other, nearest)
+    assert told_by_colour_alone(FIGURES[name]().figure) == []
+
+
+def test_marks_told_by_colour_alone_are_found():
+    figure, axes = new_figure("T", SOURCE, (4, 3))
+    for place, colour in enumerate(["#0072B2", "#0072B8", "#E69F00"]):
+        axes.bar([place], [1], color=colour, label=f"bar {place}")
+    assert len(told_by_colour_alone(figure)) == 1
 
 
 @pytest.mark.parametrize("name", ["lines", "label_balance", "labelled_points", "training_curves"])
