@@ -121,7 +121,7 @@ def lines(series, title, *, source, x_label, y_label, reference=None):
     if reference is not None:
         axes.axhline(reference, linestyle="--", linewidth=1, color="#555555")
     axes.set(xlabel=x_label, ylabel=y_label)
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(0, 1.05 * axes.dataLim.y1)  # the highest point clear of the frame
     axes.grid(alpha=0.3)
     figure.legend(loc="outside right center", fontsize=8)
     alt = f"Line chart, {title}. {y_label} over {x_label}: {'; '.join(ends)}. Data: {source}."
