@@ -1,7 +1,5 @@
 import pytest
 
-from moe_keras.labs.catalogue import find_labs
-
 # Two answers, one of code and one of text, a hidden test, and a line that is open to students.
 SOURCE = '''\
 # ---
@@ -57,21 +55,3 @@ assert add(-10, 10) == 0
 @pytest.fixture
 def source():
     return SOURCE
-
-
-@pytest.fixture
-def write_lab(tmp_path):
-    """Function that writes a lab's source and returns the `Lab`."""
-
-    def write(text, name="01_sums"):
-        path = tmp_path / "notebooks" / "source" / f"{name}.py"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-        return next(lab for lab in find_labs(tmp_path / "notebooks") if lab.slug == name)
-
-    return write
-
-
-@pytest.fixture
-def lab(write_lab, source):
-    return write_lab(source)

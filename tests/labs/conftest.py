@@ -1,7 +1,5 @@
 import pytest
 
-from moe_keras.labs.catalogue import find_labs
-
 # A whole lab in little: a solution, a hidden test, a figure, the two kinds of closing cells.
 SOURCE = '''\
 # ---
@@ -55,21 +53,3 @@ print("adding works:", add(2, 2) == 4)
 @pytest.fixture
 def source():
     return SOURCE
-
-
-@pytest.fixture
-def write_lab(tmp_path):
-    """Function that writes a lab's source and returns the `Lab`."""
-
-    def write(text, name="01_sums"):
-        path = tmp_path / "notebooks" / "source" / f"{name}.py"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-        return next(lab for lab in find_labs(tmp_path / "notebooks") if lab.slug == name)
-
-    return write
-
-
-@pytest.fixture
-def lab(write_lab, source):
-    return write_lab(source)

@@ -51,28 +51,21 @@ def test_a_report_made_anew_is_the_same(runs):
     assert path.read_text("utf-8") == before
 
 
-def test_a_browser_opens_the_page(runs, tmp_path):
-    sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
-    with sync_api.sync_playwright() as playwright:
-        path = shutil.which("chromium") or shutil.which("google-chrome")
-        try:
-            browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        except sync_api.Error as error:
-            pytest.skip(f"needs Chromium: {error}")
-        page = browser.new_page()
-        problems = []
-        page.on("pageerror", lambda error: problems.append(error))
-        page.on("requestfailed", lambda request: problems.append(request))
-        page.goto((runs / "guided" / "report.html").as_uri())
-        widths = page.eval_on_selector_all("img", "all => all.map(i => i.naturalWidth)")
-        assert len(widths) == 7
-        assert min(widths) > 100
-        rows = page.eval_on_selector_all("table", "all => all.map(t => t.rows.length)")
-        assert len(rows) == 4  # results, metrics, experts, settings
-        assert min(rows) >= 2
-        assert "Gate and experts, epoch 1" in page.inner_text("body")
-        page.screenshot(path=tmp_path / "report.png", full_page=True)
-        browser.close()
+def test_a_browser_opens_the_page(runs, chromium, tmp_path):
+    page = chromium.new_page()
+    problems = []
+    page.on("pageerror", lambda error: problems.append(error))
+    page.on("requestfailed", lambda request: problems.append(request))
+    page.goto((runs / "guided" / "report.html").as_uri())
+    widths = page.eval_on_selector_all("img", "all => all.map(i => i.naturalWidth)")
+    assert len(widths) == 7
+    assert min(widths) > 100
+    rows = page.eval_on_selector_all("table", "all => all.map(t => t.rows.length)")
+    assert len(rows) == 4  # results, metrics, experts, settings
+    assert min(rows) >= 2
+    assert "Gate and experts, epoch 1" in page.inner_text("body")
+    page.screenshot(path=tmp_path / "report.png", full_page=True)
+    page.close()
     assert problems == []
 
 

@@ -1,7 +1,6 @@
 """The course's website: as it is built, and as a browser shows it."""
 
 import re
-import shutil
 import subprocess
 import sys
 from html import unescape
@@ -48,27 +47,14 @@ def site(tmp_path_factory):
     return folder
 
 
-@pytest.fixture(scope="module")
-def browser():
-    sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
-    with sync_api.sync_playwright() as playwright:
-        path = shutil.which("chromium") or shutil.which("google-chrome")
-        try:
-            browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        except sync_api.Error as error:
-            pytest.skip(f"needs Chromium: {error}")
-        yield browser
-        browser.close()
-
-
 def addresses(site):
     return {path.as_uri(): path for path in sorted(site.rglob("*.html"))}
 
 
 @pytest.mark.slow
-def test_every_page_opens_alone_and_its_links_lead_somewhere(site, browser):
+def test_every_page_opens_alone_and_its_links_lead_somewhere(site, chromium):
     pages, facts, problems = addresses(site), {}, []
-    tab = browser.new_page(viewport={"width": 1280, "height": 900})
+    tab = chromium.new_page(viewport={"width": 1280, "height": 900})
     tab.on("console", lambda said: problems.append(said.text) if said.type == "error" else None)
     tab.on("pageerror", lambda error: problems.append(str(error)))
     tab.on("requestfailed", lambda request: problems.append(f"failed: {request.url}"))
@@ -100,9 +86,9 @@ def test_every_page_opens_alone_and_its_links_lead_somewhere(site, browser):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_axe_finds_nothing_serious(site, browser, theme):
+def test_axe_finds_nothing_serious(site, chromium, theme):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
-    tab = browser.new_page(color_scheme=theme, viewport={"width": 1280, "height": 900})
+    tab = chromium.new_page(color_scheme=theme, viewport={"width": 1280, "height": 900})
     found = {}
     for kind, page in KINDS.items():
         tab.goto(urljoin(f"{site.as_uri()}/", page))
@@ -115,8 +101,8 @@ def test_axe_finds_nothing_serious(site, browser, theme):
 
 
 @pytest.mark.slow
-def test_on_a_phone_only_what_is_wide_scrolls(site, browser):
-    tab = browser.new_page(viewport={"width": 360, "height": 740})
+def test_on_a_phone_only_what_is_wide_scrolls(site, chromium):
+    tab = chromium.new_page(viewport={"width": 360, "height": 740})
     for page in KINDS.values():
         tab.goto(urljoin(f"{site.as_uri()}/", page))
         tab.wait_for_function("() => new Promise(requestAnimationFrame)")
@@ -126,8 +112,8 @@ def test_on_a_phone_only_what_is_wide_scrolls(site, browser):
 
 
 @pytest.mark.slow
-def test_search_finds_a_gate(site, browser):
-    tab = browser.new_page()
+def test_search_finds_a_gate(site, chromium):
+    tab = chromium.new_page()
     tab.goto(urljoin(f"{site.as_uri()}/", "search.html?q=TopKGate"))
     tab.wait_for_selector("#search-results li")
     assert "gates" in tab.inner_text("#search-results")
