@@ -9,7 +9,7 @@
 #     language: python
 #     name: python3
 #   moe_keras:
-#     minutes: 6
+#     minutes: 8
 #     outcomes: read a binary file format and run Apache Spark on your own machine; give each cluster of
 #       images a tree and put a Keras gate over them; find the wrong sign of an entropy term; judge when
 #       a gate, a forest or a cluster of machines is worth its price
@@ -43,7 +43,7 @@
 # - tell from a loss what training will do, and find a sign that contradicts its own text;
 # - judge whether a gate, a forest, or a cluster of machines is worth its price.
 #
-# **Time:** 6 minutes of computing on two CPU cores; two hours with the exercises.
+# **Time:** 8 minutes of computing on two CPU cores; two hours with the exercises.
 #
 # **Builds on:** lab 04 (the mixture's sum) and lab 01 (a gate that weighs experts class by class).
 #
