@@ -3,7 +3,7 @@
 from importlib.metadata import version
 from pathlib import Path
 
-from moe_keras.course.environment import PACKAGE, pins
+from moe_keras.course.environment import PACKAGE, WITH_EXTRAS, pins
 from moe_keras.files import write_text
 from moe_keras.labs.catalogue import find_labs, installed_labs
 from moe_keras.labs.generate import STUB, TEXT_STUB, solution_copy, write_notebook
@@ -77,7 +77,7 @@ def create_course(folder, numbers=(), notebooks=None):
         folder / "nbgrader_config.py",
         CONFIG.format(name=folder.name, stub=STUB, text_stub=TEXT_STUB),
     )
-    write_text(folder / "requirements.txt", f"{PACKAGE}[labs]=={version(PACKAGE)}\n{pins()}")
+    write_text(folder / "requirements.txt", f"{WITH_EXTRAS}=={version(PACKAGE)}\n{pins()}")
     slugs = ", ".join(f"`{lab.slug}`" for lab in labs)
     write_text(
         folder / "README.md",

@@ -6,15 +6,16 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 PACKAGE = "moe-keras"
+WITH_EXTRAS = f"{PACKAGE}[labs,spark]"  # what the labs need
 
 
-def installed_versions(extra="labs"):
-    """The packages that moe_keras stands on, with one of its extras, and what these stand on.
+def installed_versions():
+    """The packages that the labs stand on, and what these stand on.
 
     Returns:
         Dictionary from a package's name to the version that is installed here, names sorted.
     """
-    versions, waiting = {}, [Requirement(f"{PACKAGE}[{extra}]")]
+    versions, waiting = {}, [Requirement(WITH_EXTRAS)]
     seen = set()
     while waiting:
         wanted = waiting.pop()

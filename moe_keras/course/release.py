@@ -6,7 +6,7 @@ from pathlib import Path
 import nbformat
 
 from moe_keras.course.archive import write_encrypted_zip, write_zip
-from moe_keras.course.environment import PACKAGE, pins
+from moe_keras.course.environment import PACKAGE, WITH_EXTRAS, pins
 from moe_keras.course.leaks import find_leaks
 from moe_keras.course.student_wheel import student_wheel
 from moe_keras.files import replacing
@@ -99,12 +99,12 @@ def student_files(labs, wheel=None):
     """What students get: a dictionary from a file's name to its bytes."""
     files = {f"notebooks/{lab.slug}.ipynb": _notebook(student_copy(lab)) for lab in labs}
     address = repository(labs[0].notebooks.parent / "pyproject.toml")
-    package = f"{PACKAGE}[labs]=={version(PACKAGE)}"
+    package = f"{WITH_EXTRAS}=={version(PACKAGE)}"
     if wheel is not None:
         files[Path(wheel).name] = student_wheel(wheel)
-        package = f"./{Path(wheel).name}[labs]"
+        package = f"./{Path(wheel).name}[labs,spark]"
     elif address:
-        package = f"{PACKAGE}[labs] @ git+{address}"
+        package = f"{WITH_EXTRAS} @ git+{address}"
     listed = "\n".join(
         f"- `notebooks/{lab.slug}.ipynb`: {lab.title}, about {lab.minutes} minutes to run"
         for lab in labs

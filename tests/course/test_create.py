@@ -28,7 +28,7 @@ def test_every_lab_is_an_assignment_with_its_solutions_and_marks(tmp_path):
     for each in labs:
         notebook = course / "source" / each.slug / f"{each.slug}.ipynb"
         assert notebook.read_text() == nbformat.writes(solution_copy(each)) + "\n"
-    assert "moe-keras[labs]==" in (course / "requirements.txt").read_text()
+    assert "moe-keras[labs,spark]==" in (course / "requirements.txt").read_text()
     assert labs[0].slug in (course / "README.md").read_text()
 
 

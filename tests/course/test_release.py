@@ -148,4 +148,4 @@ def test_students_install_from_the_address_where_it_is_set(lab, tmp_path):
     (zipped, _) = release([lab], tmp_path / "out", PASSWORD)
     with zipfile.ZipFile(zipped) as archive:
         wanted = archive.read("moe_keras-labs/requirements.txt").decode()
-    assert "moe-keras[labs] @ git+https://gitlab.com/a/b" in wanted
+    assert "moe-keras[labs,spark] @ git+https://gitlab.com/a/b" in wanted
