@@ -8,10 +8,17 @@ import sys
 import time
 
 import pytest
+from pyspark.sql import SparkSession
 
 from moe_keras.spark import java
 from moe_keras.spark import session as start
 from moe_keras.spark.session import PATIENCE
+
+
+@pytest.fixture(autouse=True)
+def none_runs(monkeypatch):
+    """As in a new process, whatever tests ran before in this one."""
+    monkeypatch.setattr(SparkSession, "getActiveSession", lambda: None)
 
 
 @pytest.mark.parametrize(
