@@ -12,8 +12,9 @@ from pyspark.ml.classification import (
 from pyspark.ml.functions import vector_to_array
 from pyspark.sql import functions as F
 
-# Spark's driver asks for splits of so many trees at a time; its workers share the work anyway.
-AT_A_TIME = 8
+# Thresholds that a tree may ask of a pixel. Half of Spark's 32 takes a third off the time, and on
+# held-out digits the trees are no worse.
+BINS = 16
 
 
 class Experts:
@@ -31,7 +32,9 @@ class Experts:
 
     @classmethod
     def fit(cls, assigned, learner, counts, progress=None):
-        """Fit an expert to the rows of each cluster, several at the same time.
+        """Fit an expert to the rows of each cluster, as many at a time as Spark has cores.
+
+        More would be little quicker, and each holds its rows in memory, in a form of its own.
 
         Args:
             assigned: DataFrame with the columns label, scaled and cluster.
@@ -50,7 +53,8 @@ class Experts:
             answer = {learner.getParam("probabilityCol"): f"answer_{e}"}
             return e, learner.fit(known.where(F.col("cluster") == e), answer)
 
-        with ThreadPoolExecutor(AT_A_TIME) as pool:
+        cores = assigned.sparkSession.sparkContext.defaultParallelism
+        with ThreadPoolExecutor(cores) as pool:
             for done, future in enumerate(as_completed([pool.submit(fit, e) for e in busy])):
                 e, models[e] = future.result()
                 if progress:
@@ -90,7 +94,7 @@ class Experts:
 def learner(kind, depth, trees, seed):
     """The classifier of pyspark.ml that makes experts of a kind."""
     settings = {"featuresCol": "scaled", "predictionCol": "", "rawPredictionCol": ""}
-    settings |= {"maxDepth": depth, "seed": seed}
+    settings |= {"maxDepth": depth, "maxBins": BINS, "seed": seed}
     if kind == "tree":
         return DecisionTreeClassifier(**settings)
     return RandomForestClassifier(numTrees=trees, **settings)

@@ -20,10 +20,10 @@ QUIET = Path(__file__).with_name("log4j2.properties")
 # Into how many parts data is cut must depend on the data alone, not on the cores at hand: seeds
 # belong to parts, and a cluster shall find what a laptop finds.
 PARTS = {
-    "spark.sql.files.minPartitionNum": "8",
+    "spark.sql.files.minPartitionNum": "4",
     "spark.sql.files.maxPartitionBytes": "4m",
     "spark.sql.files.openCostInBytes": "64k",
-    "spark.sql.shuffle.partitions": "8",
+    "spark.sql.shuffle.partitions": "4",
 }
 # Rows that are kept come in small blocks, and on disk sooner than by default: large ones fill
 # Java's memory with holes, and 600,000 images then end in an error instead of on the disk.
