@@ -9,7 +9,7 @@
 #     language: python
 #     name: python3
 #   moe_keras:
-#     minutes: 4
+#     minutes: 5
 #     outcomes: write a dense mixture and its gradient by hand; train it so that experts cooperate
 #       or compete; find out which of the two makes specialists
 #     serves:
@@ -39,7 +39,7 @@
 # - explain why one loss makes experts cooperate and another makes them compete;
 # - read from a routing table whether experts have become specialists.
 #
-# **Time:** 4 minutes of computing on two CPU cores; 90 minutes with the exercises.
+# **Time:** 5 minutes of computing on two CPU cores; 90 minutes with the exercises.
 #
 # **Builds on:** softmax, the chain rule, and a first acquaintance with Keras.
 #
