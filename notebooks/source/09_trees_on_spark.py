@@ -528,7 +528,7 @@ pd.Series(found, name="right, per cent").round(1).to_frame()
 # program of its own, `python -m benchmarks.spark_settings`. With 16 clusters, trees of depth 8, 10
 # and 12 are within half a point of each other, and so are **random forests** of depth 10 and 15: too
 # near to choose by 5,000 images. All get depth 10, which is quicker. That is a little hard on a
-# single forest, which would gain a point by depth 15.
+# single forest, which would gain two points by depth 15.
 #
 # ## 8 The test, once
 #
