@@ -36,7 +36,8 @@ class TreeMixture:
     Args:
         clusters: how many clusters and experts; 1 for a single tree on all rows.
         expert: "tree" or "forest".
-        depth: largest depth of a tree, 1 to 30.
+        depth: largest depth of a tree, 1 to 30. A tree splits a feature between two of 16 bins of
+            its values.
         trees: number of trees of a forest.
         classes: number of labels; by default as many as the rows for `fit_experts` have.
         seed: seed of the clusters, of the trees and of the gate.

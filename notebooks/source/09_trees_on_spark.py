@@ -524,8 +524,8 @@ print("clusters chosen:", chosen)
 pd.Series(found, name="right, per cent").round(1).to_frame()
 
 # %% [markdown]
-# How deep should the trees be? The same images said it before; as it takes ten minutes, it is a
-# program of its own, `python -m benchmarks.spark_settings`. With 16 clusters, trees of depth 8, 10
+# How deep should the trees be? We asked the same images beforehand. That takes longer than this lab, so
+# it is a program of its own, `python -m benchmarks.spark_settings`. With 16 clusters, trees of depth 8, 10
 # and 12 are within half a point of each other, and so are **random forests** of depth 10 and 15: too
 # near to choose by 5,000 images. All get depth 10, which is quicker. That is a little hard on a
 # single forest, which would gain two points by depth 15.

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import pytest
 from pyspark.sql import SparkSession
@@ -49,6 +50,14 @@ def test_a_master_from_the_environment(monkeypatch):
     monkeypatch.setenv("SPARK_MASTER", "spark://localhost:99999")
     with pytest.raises(ConnectionError, match="spark://localhost:99999"):
         start()
+
+
+def test_one_session_at_a_time(monkeypatch):
+    running = SimpleNamespace(sparkContext=SimpleNamespace(master="local[2]"))
+    monkeypatch.setattr(SparkSession, "getActiveSession", lambda: running)
+    assert start("local[2]") is running
+    with pytest.raises(ValueError, match=r"one on local\[1\].*runs on local\[2\].*stop\(\) first"):
+        start("local[1]")
 
 
 @pytest.fixture
