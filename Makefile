@@ -1,10 +1,10 @@
 # The course in two commands, `make labs` and `make test`, from a Python 3.11 or newer alone.
 
 .DEFAULT_GOAL := help
-.PHONY: help labs lab test test-fast test-backends bench test-peers notebooks reference mistakes site \
-    constraints clean
+.PHONY: help labs lab test test-fast test-nightly test-order test-backends bench test-peers notebooks \
+    mistakes outcomes site constraints clean
 
-# The first Python at hand that will do; name another with `make PYTHON=...`.
+# The first suitable Python; choose another with `make PYTHON=...`.
 PYTHON ?= $(firstword $(shell for python in python3 python3.13 python3.12 python3.11 python; do \
     $$python tools/make_venv.py 2>/dev/null && echo $$python && break; done) python3)
 VENV := .venv
@@ -26,28 +26,40 @@ help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
 
 labs: $(STAMP)  ## run every lab (LAB=01: that one); executed copies under build/labs, one table
-	$(RUN) moe_keras.cli labs run $(LABS)
+	$(RUN) moe_labs run $(LABS)
 
 lab: $(STAMP)  ## open JupyterLab on the students' copies
 	$(RUN) jupyterlab --notebook-dir=notebooks
 
 test: test-fast  ## everything: test-fast, the slow tests, and the labs against their stored outputs
-	$(RUN) pytest -m slow tests
-	$(RUN) moe_keras.cli labs check
+	$(RUN) pytest -m "slow and not nightly" tests
+	$(RUN) moe_labs check
 
 test-fast: $(STAMP)  ## ruff, unit tests and doctests, without the slow ones and the labs
 	$(RUN) ruff check
 	$(RUN) ruff format --check
 	$(RUN) pytest -m "not slow" --numprocesses=auto --maxprocesses=4 --dist=loadfile
 
-notebooks: $(STAMP)  ## make the students' copies and the executed solutions anew from the sources
-	$(RUN) moe_keras.cli labs generate $(LABS)
+test-nightly: $(STAMP)  ## every lab with each exercise solved and wrong, one by one (an hour or two)
+	$(RUN) pytest -m nightly tests
 
-reference: $(STAMP)  ## make the reference, docs/reference, anew from the docstrings
-	$(VENV)/bin/python tools/make_reference.py
+# A test that leans on those before it, or on chance, fails in some order or other.
+SEEDS ?= 1 2 3
+test-order: $(STAMP)  ## the fast tests in random orders, with fresh draws (SEEDS="1 2 3")
+	for seed in $(SEEDS); do \
+	    $(RUN) pytest -m "not slow" --random-order --random-order-seed=$$seed \
+	        --hypothesis-profile=default --numprocesses=auto --maxprocesses=4 --dist=loadfile || exit 1; \
+	done
 
-mistakes: $(STAMP)  ## make the catalogue of common mistakes anew from the tests of the checks
+notebooks: $(STAMP)  ## regenerate the students' copies and the executed solutions from the sources
+	$(RUN) moe_labs generate $(LABS)
+	$(VENV)/bin/python tools/make_picture.py
+
+mistakes: $(STAMP)  ## regenerate the catalogue of common mistakes from the tests of the checks
 	$(VENV)/bin/python tools/make_mistakes.py
+
+outcomes: $(STAMP)  ## regenerate the table of outcomes, exercises and marks from the labs' sources
+	$(VENV)/bin/python tools/make_outcomes.py
 
 site: $(STAMP)  ## the course's website, in build/site (SOLUTIONS=1: a lecturer's, with the answers)
 	$(VENV)/bin/python tools/make_site.py $(if $(SOLUTIONS),--solutions)
@@ -60,16 +72,17 @@ test-backends: $(STAMP) build/backends/.installed  ## the layers on JAX and PyTo
 	PYTHONPATH=tests KERAS_BACKEND=tensorflow $(RUN) public_layers build/saved
 	for backend in jax torch; do \
 	    KERAS_BACKEND=$$backend MOE_KERAS_SAVED=$(CURDIR)/build/saved $(OTHERS) pytest \
-	        $(PARTS:%=tests/%) $(PARTS:%=moe_keras/%) tests/backends tests/distribution \
-	        tests/test_layer_contract.py || exit 1; \
+	        $(PARTS:%=tests/moe_keras/%) $(PARTS:%=moe_keras/%) \
+	        tests/moe_keras/backends tests/moe_keras/distribution tests/moe_keras/test_layer_contract.py || exit 1; \
 	done
 
-build/backends/.installed: tools/backends.txt constraints.txt
+build/backends/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv --clear build/backends
-	build/backends/bin/python -m pip install --constraint constraints.txt --requirement tools/backends.txt
+	build/backends/bin/python -m pip install --constraint constraints.txt \
+	    --editable .[jax,torch,test]
 	touch $@
 
-bench: $(BENCH)  ## cost of the ways to dispatch and of peers (about 10 minutes; OPTIONS="--help")
+bench: $(BENCH)  ## cost of the dispatchers and of peers (about 10 minutes; OPTIONS="--help")
 	$(PEERS) -m benchmarks $(OPTIONS)
 
 test-peers: $(BENCH)  ## outputs, gradients and losses against other libraries, weights copied
@@ -79,7 +92,7 @@ test-peers: $(BENCH)  ## outputs, gradients and losses against other libraries, 
 constraints: PYTHON := python3.11
 constraints:  ## pin today's versions of all dependencies in constraints.txt
 	$(PYTHON) -m venv --clear build/constraints
-	build/constraints/bin/python -m pip install --upgrade --upgrade-strategy eager --editable .[dev,bench]
+	build/constraints/bin/python -m pip install --upgrade --upgrade-strategy eager --editable .[dev,jax,bench]
 	build/constraints/bin/python -m pip freeze --all --exclude-editable --exclude pip > build/pins.txt
 	(echo "# Made by 'make constraints': the versions that the tests run on."; cat build/pins.txt) > constraints.txt
 

@@ -1,4 +1,4 @@
-"""Time the ways to dispatch and their peers, and say which targets are met."""
+"""Time the dispatchers and their peers, and say which targets are met."""
 
 import argparse
 import json
@@ -39,6 +39,7 @@ def _middle(values):
 def collect(options, console):
     """Rows of all parts, each a dict."""
     from benchmarks import images, keras_times
+    from moe_common.terminal import show
 
     rows = []
 
@@ -49,18 +50,18 @@ def collect(options, console):
     sizes = (options.features, options.hidden, options.k)
     for num_tokens in options.tokens:
         for num_experts in options.experts:
-            console.print(f"T={num_tokens}, E={num_experts} ...")
+            show(console, f"T={num_tokens}, E={num_experts} ...")
             found = keras_times.measure(num_tokens, num_experts, options)
             if not options.no_torch:
                 numbers = (num_tokens, num_experts, *sizes, options.rounds, options.threads)
                 found += child("benchmarks.torch_times", *numbers)
             for row in found:
                 add("cost", num_tokens, num_experts, *row)
-    console.print("images ...")
+    show(console, "images ...")
     few = [num_experts for num_experts in options.experts if num_experts <= 16]
     for num_experts, *values in images.measure(few, options.batch, options.rounds):
         add("images", options.batch, num_experts, "VGG block", "grouped", *values)
-    console.print("memory ...")
+    show(console, "memory ...")
     for dispatch in ("grouped", "dense"):
         for num_experts in options.experts:
             values = sorted(
@@ -83,11 +84,12 @@ if __name__ == "__main__":
 
     from benchmarks import machine, report, targets
     from benchmarks.report import COLUMNS
+    from moe_common.terminal import show
 
     console = Console()
     rows = collect(options, console)
     judged = targets.judge(rows)
-    console.print(*report.table(rows, judged))
+    report.show(console, rows, judged)
     facts = {**machine.describe(), "threads": str(options.threads), "rounds": str(options.rounds)}
     report.write(options.results, rows, judged, facts)
-    console.print(f"Written to {options.results}")
+    show(console, f"Written to {options.results}")

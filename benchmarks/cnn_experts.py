@@ -15,14 +15,15 @@ import time
 from pathlib import Path
 
 import keras
-from keras import layers
+from keras import layers, ops
 
+from moe_common.files import write_text
 from moe_keras.data import load
-from moe_keras.files import write_text
+from moe_keras.evaluation import mean_interval
 from moe_keras.gates import NoisyTopKGate, SoftmaxGate
-from moe_keras.inspection import mean_interval
+from moe_keras.metrics import ExpertLoad
 from moe_keras.mixtures import DenseMoE, SparseMoE
-from moe_keras.training import AugmentedImages, Triangle, shares
+from moe_keras.training import AugmentedImages, TriangularSchedule
 
 KINDS = ("sparse", "dense", "one")
 NUM_EXPERTS, TOP_K = 8, 2
@@ -81,7 +82,7 @@ def train(kind, seed, digits, epochs):
         digits.x_train, digits.y_train, BATCH, shift=2, mirror=False, seed=seed
     )
     network.compile(
-        keras.optimizers.Adam(Triangle(RATE, epochs * len(batches))),
+        keras.optimizers.Adam(TriangularSchedule(RATE, epochs * len(batches))),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
     )
@@ -103,7 +104,9 @@ def measure(kind, seed, digits, epochs):
     load = ""
     if kind == "sparse":
         chosen = router.predict(digits.x_validation, batch_size=500, verbose=0)
-        load = f"{NUM_EXPERTS * shares(chosen).max():.2f}"
+        load = ExpertLoad(NUM_EXPERTS)
+        load.update_state(chosen["indices"])
+        load = f"{NUM_EXPERTS * float(ops.max(load.result())):.2f}"
     guesses = network.predict(digits.x_test, batch_size=500, verbose=0).argmax(axis=1)
     return {
         "data": digits.label,

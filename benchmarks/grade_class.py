@@ -21,11 +21,11 @@ from pathlib import Path
 import nbformat
 
 from benchmarks.machine import describe
-from moe_keras.course.autograde import autograde
-from moe_keras.course.create import create_course
-from moe_keras.course.limits import Limits
-from moe_keras.course.sandbox import clean_environment, isolation_problem
-from moe_keras.files import write_text
+from moe_common.files import write_text
+from moe_labs.course.autograde import autograde
+from moe_labs.course.create import create_course
+from moe_labs.course.limits import Limits
+from moe_labs.course.sandbox import clean_environment, isolation_problem
 
 RESULTS = Path(__file__).parent / "results" / "grade_class.json"
 REGION = re.compile(r"^ *### (?:BEGIN|END) SOLUTION\n?", re.MULTILINE)

@@ -17,9 +17,9 @@ from pathlib import Path
 import keras
 
 from benchmarks.machine import describe
+from moe_common.files import write_text
 from moe_keras import data
-from moe_keras.files import write_text
-from moe_keras.inspection import mean_interval
+from moe_keras.evaluation import mean_interval
 from moe_keras.runs import RunRecorder, Settings
 from moe_keras.runs.networks import build_networks
 
@@ -68,7 +68,7 @@ def main(pairs, subset):
     """Measure, print and write."""
     dataset = data.load("mnist", subset=subset)
     keras.utils.set_random_seed(0)
-    nets = build_networks(Settings("basic"), dataset)
+    nets = build_networks(Settings("dense"), dataset)
     nets.used.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
     train(nets, data.load("mnist", subset=0.01), epochs=1, recorded=True)  # traces all there is
     turns = [

@@ -4,23 +4,23 @@ import csv
 import json
 
 from matplotlib.figure import Figure
-from rich.table import Table
 
-from moe_keras.files import replacing, write_text
+from moe_common.files import replacing, write_text
+from moe_common.terminal import show_table
 from moe_keras.plots.picture import COLOURS, MARKERS
 
 COLUMNS = ("what", "T", "E", "experts", "way", "value", "low", "high")
 
 
-def table(rows, targets):
-    """A rich table of rows, then one of targets."""
-    measured = Table(*COLUMNS, title="cost as a ratio to the limit; memory in MiB")
-    for row in rows:
-        measured.add_row(*(_text(row[column]) for column in COLUMNS))
-    verdicts = Table("target", "measured", "limit", "verdict", title="targets")
-    for name, value, bound, met in targets:
-        verdicts.add_row(name, f"{value:.2f}", f"{bound:.2f}", "met" if met else "MISSED")
-    return measured, verdicts
+def show(console, rows, targets):
+    """Print a table of rows, then one of targets."""
+    cells = [[_text(row[column]) for column in COLUMNS] for row in rows]
+    show_table(console, COLUMNS, cells, "cost as a ratio to the limit; memory in MiB")
+    verdicts = [
+        [name, f"{value:.2f}", f"{bound:.2f}", "met" if met else "MISSED"]
+        for name, value, bound, met in targets
+    ]
+    show_table(console, ["target", "measured", "limit", "verdict"], verdicts, "\ntargets")
 
 
 def write(folder, rows, targets, facts):

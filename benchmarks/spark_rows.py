@@ -23,8 +23,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.machine import describe
+from moe_common.files import write_text
 from moe_keras import data
-from moe_keras.files import write_text
 
 RESULTS = Path(__file__).parent / "results" / "spark_rows.json"
 CHUNK = 10_000

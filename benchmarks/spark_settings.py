@@ -15,8 +15,8 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.machine import describe
+from moe_common.files import write_text
 from moe_keras import data
-from moe_keras.files import write_text
 
 RESULTS = Path(__file__).parent / "results" / "spark_settings.json"
 CLUSTERS = (1, 6, 16)

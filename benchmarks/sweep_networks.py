@@ -6,10 +6,11 @@ import time
 import keras
 import numpy as np
 
-from moe_keras.data import group_labels, groups, load
+from moe_keras.data import groups, load
 from moe_keras.experts import pretrained_card, pretrained_vgg, vgg
 from moe_keras.experts.pretrained import write_weights
-from moe_keras.training import start_vgg, train_vgg
+from moe_keras.training.pretrain import examples
+from moe_keras.training.recipe import start_vgg, train_vgg
 
 GROUPS = groups("cifar10")
 RATES = {"group-gate": 0.1}  # it goes on from the base; the others begin anew, with the usual rate
@@ -31,15 +32,6 @@ def halved(images):
     return np.uint8(np.round(squares.mean(axis=(2, 4))))
 
 
-def examples(network, images, labels):
-    """What a network is trained on: its own images, and its labels for them."""
-    if network == "group-gate":
-        return images, group_labels(labels, GROUPS)
-    ids = np.array(GROUPS.get(network, range(10)))
-    own = np.isin(labels, ids)
-    return images[own], np.searchsorted(ids, labels[own])
-
-
 def train(folder, network, widths, epochs, seed, images):
     """Train one network, as `pretrain` does, unless it is there."""
     plan = {"network": network, "widths": list(widths), "epochs": epochs, "seed": seed}
@@ -48,7 +40,7 @@ def train(folder, network, widths, epochs, seed, images):
         if all(card[name] == value for name, value in plan.items()):
             return
     print(f"{time.strftime('%H:%M:%S')} {folder.name}: {network}, {epochs} epochs", flush=True)
-    x, y = examples(network, images.x_train, images.y_train)
+    x, y = examples(network, GROUPS, images.x_train, images.y_train)
     classes = int(y.max()) + 1
     keras.utils.set_random_seed(seed)
     model = vgg(classes, widths, x.shape[1:])
@@ -60,7 +52,7 @@ def train(folder, network, widths, epochs, seed, images):
         model,
         x,
         y,
-        examples(network, images.x_validation, images.y_validation),
+        examples(network, GROUPS, images.x_validation, images.y_validation),
         epochs,
         RATES.get(network, 0.375),
         seed,

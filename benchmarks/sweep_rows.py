@@ -7,18 +7,19 @@ import keras
 import numpy as np
 from keras import ops
 
-from benchmarks.sweep_networks import GROUPS, examples
-from moe_keras.experts import pretrained_card, pretrained_vgg
-from moe_keras.gates import SoftmaxGate
-from moe_keras.inspection import (
+from benchmarks.sweep_networks import GROUPS
+from moe_keras.evaluation import (
     expected_calibration_error,
     fit_temperature,
     multiply_adds,
     negative_log_likelihood,
     with_temperature,
 )
+from moe_keras.experts import pretrained_card, pretrained_vgg
+from moe_keras.gates import SoftmaxGate
 from moe_keras.mixtures import Combine
 from moe_keras.training import FrozenOutputs
+from moe_keras.training.pretrain import examples
 
 EXPERTS = ("base", *GROUPS)
 LOOKED_AT = ("base", "group-gate")  # what the learned gate sees
@@ -28,7 +29,7 @@ OTHERS = ("second", "parameters", "compute", "longer")  # plain networks, in fol
 class Way(NamedTuple):
     """A way to answer."""
 
-    answer: Callable  # of a dict of what the networks said, and the labels: probabilities (N, C)
+    answer: Callable  # of the networks' outputs, a dict, and the labels: probabilities (N, C)
     always: tuple = ()  # networks that run for every image
     weights: Callable | None = None  # of the same: (N, E); an expert runs where it is above 0
 
@@ -43,21 +44,21 @@ def rows_of(seed, folder, images):
     cost = {name: multiply_adds(network, image) for name, network in networks.items()}
     outputs = FrozenOutputs(folder / "outputs", verbose=0)
     labels = {"validation": images.y_validation, "test": images.y_test}
-    said = {
+    outputs = {
         part: [
             {name: outputs(network, view) for name, network in networks.items()}
             for view in (x, x[:, :, ::-1])  # an image and its mirror
         ]
         for part, x in (("validation", images.x_validation), ("test", images.x_test))
     }
-    said = calibrated(said, labels)
-    gate = learn(said["validation"], labels["validation"], seed)
+    outputs = calibrated(outputs, labels)
+    gate = learn(outputs["validation"], labels["validation"], seed)
     return [
         {
             "seed": seed,
             "model": name,
-            **scores(way, said, labels),
-            **means(way, said["test"][0], labels["test"], cost, cards),
+            **scores(way, outputs, labels),
+            **means(way, outputs["test"][0], labels["test"], cost, cards),
         }
         for name, way in ways(gate, seed).items()
     ]
@@ -67,22 +68,22 @@ def ways(gate, seed):
     """Each way to answer, by name. `gate`: the learned one, from `looks_at` to its answer."""
 
     def alone(name):
-        return Way(lambda said, y: said[name], (name,))
+        return Way(lambda outputs, y: outputs[name], (name,))
 
     def mixture(weights, always=()):
-        def answer(said, y):
-            return np.einsum("ne,nec->nc", weights(said, y), opinions(said))
+        def answer(outputs, y):
+            return np.einsum("ne,nec->nc", weights(outputs, y), opinions(outputs))
 
         return Way(answer, always, weights)
 
-    def learned(said, y):
-        return ops.convert_to_numpy(gate(looks_at(said))["probabilities"])
+    def learned(outputs, y):
+        return ops.convert_to_numpy(gate(looks_at(outputs))["probabilities"])
 
-    def trained(said, y):
-        return _to_experts(said["group-gate"])
+    def trained(outputs, y):
+        return _to_experts(outputs["group-gate"])
 
     def hard(weights):
-        return lambda said, y: _switch(weights(said, y))
+        return lambda outputs, y: _switch(weights(outputs, y))
 
     return {
         "base": alone("base"),
@@ -90,59 +91,66 @@ def ways(gate, seed):
         "CNN, parameters of the mixture": alone("parameters"),
         "CNN, compute of a switch": alone("compute"),
         "two bases, averaged": Way(
-            lambda said, y: (said["base"] + said["second"]) / 2, ("base", "second")
+            lambda outputs, y: (outputs["base"] + outputs["second"]) / 2, ("base", "second")
         ),
-        "average of the experts": mixture(lambda said, y: np.full((_count(said), 3), 1 / 3)),
+        "average of the experts": mixture(lambda outputs, y: np.full((_count(outputs), 3), 1 / 3)),
         "random gate": mixture(
-            lambda said, y: np.eye(3)[np.random.default_rng(seed).integers(0, 3, _count(said))]
+            lambda outputs, y: np.eye(3)[
+                np.random.default_rng(seed).integers(0, 3, _count(outputs))
+            ]
         ),
         "base as gate, hard": mixture(
-            hard(lambda said, y: _to_experts(groups_of_base(said))), ("base",)
+            hard(lambda outputs, y: _to_experts(groups_of_base(outputs))), ("base",)
         ),
         "group gate, soft": mixture(trained, ("group-gate",)),
         "group gate, hard": mixture(hard(trained), ("group-gate",)),
         "learned gate, soft": mixture(learned, LOOKED_AT),
         "learned gate, hard": mixture(hard(learned), LOOKED_AT),
         "oracle of the group": mixture(
-            lambda said, y: _to_experts(np.stack([np.isin(y, i) for i in GROUPS.values()], axis=1))
+            lambda outputs, y: _to_experts(
+                np.stack([np.isin(y, i) for i in GROUPS.values()], axis=1)
+            )
         ),
         "oracle of the expert": mixture(
-            lambda said, y: _switch(opinions(said)[np.arange(len(y)), :, y])
+            lambda outputs, y: _switch(opinions(outputs)[np.arange(len(y)), :, y])
         ),
     }
 
 
-def opinions(said):
+def opinions(outputs):
     """What base, natural and artificial expert say, over all classes: (N, 3, C)."""
-    wide = np.zeros((_count(said), 3, said["base"].shape[1]), "float32")
-    wide[:, 0] = said["base"]
+    wide = np.zeros((_count(outputs), 3, outputs["base"].shape[1]), "float32")
+    wide[:, 0] = outputs["base"]
     for e, (name, class_ids) in enumerate(GROUPS.items(), start=1):
-        wide[:, e, list(class_ids)] = said[name]
+        wide[:, e, list(class_ids)] = outputs[name]
     return wide
 
 
-def groups_of_base(said):
+def groups_of_base(outputs):
     """How natural and how artificial the base finds each image: (N, 2)."""
-    return np.stack([said["base"][:, list(ids)].sum(axis=1) for ids in GROUPS.values()], axis=1)
+    return np.stack([outputs["base"][:, list(ids)].sum(axis=1) for ids in GROUPS.values()], axis=1)
 
 
-def looks_at(said):
+def looks_at(outputs):
     """What a learned gate sees: log-odds of natural, by the base and the group gate: (N, 2)."""
-    natural = np.stack([groups_of_base(said)[:, 0], said["group-gate"][:, 0]], axis=1)
+    natural = np.stack([groups_of_base(outputs)[:, 0], outputs["group-gate"][:, 0]], axis=1)
     natural = np.clip(natural, 1e-4, 1 - 1e-4)
     return np.log(natural / (1 - natural))
 
 
-def calibrated(said, labels):
-    """What the networks said, each at the temperature that fits its own validation images best."""
+def calibrated(outputs, labels):
+    """The outputs, each network's at the temperature that fits its own validation images best."""
     temperatures = {}
-    for name in said["validation"][0]:
-        own = [examples(name, view[name], labels["validation"]) for view in said["validation"]]
+    for name in outputs["validation"][0]:
+        own = [
+            examples(name, GROUPS, view[name], labels["validation"])
+            for view in outputs["validation"]
+        ]
         answers, truth = (np.concatenate(parts) for parts in zip(*own, strict=True))
         temperatures[name] = fit_temperature(answers, truth)
     return {
         part: [{n: with_temperature(p, temperatures[n]) for n, p in view.items()} for view in views]
-        for part, views in said.items()
+        for part, views in outputs.items()
     }
 
 
@@ -153,15 +161,15 @@ def learn(views, labels, seed):
     answers = [keras.Input((10,)) for _ in EXPERTS]
     head = keras.Model([seen, *answers], Combine()(gate(seen)["probabilities"], answers))
     head.compile(keras.optimizers.Adam(0.05), "sparse_categorical_crossentropy")
-    heard = np.concatenate([opinions(said) for said in views])
-    arrays = [np.concatenate([looks_at(said) for said in views]), *np.moveaxis(heard, 1, 0)]
+    heard = np.concatenate([opinions(outputs) for outputs in views])
+    arrays = [np.concatenate([looks_at(outputs) for outputs in views]), *np.moveaxis(heard, 1, 0)]
     head.fit(arrays, np.tile(labels, len(views)), batch_size=250, epochs=20, verbose=0)
     return gate
 
 
-def scores(way, said, labels):
+def scores(way, outputs, labels):
     """Accuracy and calibration on the test set; the temperature is fitted on validation images."""
-    views = {part: [way.answer(view, labels[part]) for view in said[part]] for part in said}
+    views = {part: [way.answer(view, labels[part]) for view in outputs[part]] for part in outputs}
     both = {part: sum(answers) / len(answers) for part, answers in views.items()}
     temperature = fit_temperature(both["validation"], labels["validation"])
     test, y = both["test"], labels["test"]
@@ -177,11 +185,11 @@ def scores(way, said, labels):
     }
 
 
-def means(way, said, labels, cost, cards):
+def means(way, outputs, labels, cost, cards):
     """Parameters and training of all networks that a way needs; multiply-adds of those it runs."""
     share = dict.fromkeys(way.always, 1)
     if way.weights is not None:
-        asked = (way.weights(said, labels) > 0).mean(axis=0)
+        asked = (way.weights(outputs, labels) > 0).mean(axis=0)
         share = {**dict(zip(EXPERTS, asked, strict=True)), **share}
     used = [name for name in share if share[name] > 0]
     return {
@@ -192,8 +200,8 @@ def means(way, said, labels, cost, cards):
     }
 
 
-def _count(said):
-    return len(said["base"])
+def _count(outputs):
+    return len(outputs["base"])
 
 
 def _to_experts(weights):

@@ -31,7 +31,7 @@ def arguments():
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--networks", type=pathlib.Path, default="build/width-sweep")
-    parser.add_argument("--results", type=pathlib.Path, default="benchmarks/results")
+    parser.add_argument("--results", type=pathlib.Path, default="moe_labs/exercises")
     return parser.parse_args()
 
 
@@ -49,7 +49,7 @@ def plan(seed):
 
 def write(folder, rows, facts):
     """Write the rows as CSV, and what they were made with as JSON."""
-    from moe_keras.files import replacing, write_text
+    from moe_common.files import replacing, write_text
 
     with (
         replacing(folder / "width_sweep.csv") as temporary,

@@ -2,19 +2,29 @@
 
 This is the table of contents: `gates` decide, `experts` answer, `mixtures` combine, `losses` keep
 the experts evenly busy, `metrics` count how it goes, `data` holds the images to learn on. Import
-`plots`, `inspection`, `training` and `checks` by name where they are needed.
+`routing`, `evaluation`, `plots` and `training` by name where they are needed.
 
 Axes are named by one letter everywhere: B batch, T tokens, D features, E experts, k experts a
 token, C classes, S slots.
 """
 
-from moe_keras import data, experts, gates, losses, metrics, mixtures
+# First: it says what to install where Keras has nothing to run on.
+from moe_keras import backend  # noqa: F401
+
+# isort: split
+from moe_keras import data as data
+from moe_keras import experts as experts
+from moe_keras import gates as gates
+from moe_keras import losses as losses
+from moe_keras import metrics as metrics
+from moe_keras import mixtures as mixtures
 from moe_keras.experts import ClassSubset, Expert, FrozenExpert, StackedMLP
 from moe_keras.gates import (
     BiasBalancedGate,
     ExpertChoiceGate,
     Gate,
     GroupGate,
+    GroupLimitedGate,
     HierarchicalGate,
     LabelGuidedGate,
     NoisyTopKGate,
@@ -27,7 +37,10 @@ from moe_keras.mixtures import (
     Combine,
     DenseMoE,
     ExpertChoiceMoE,
+    GaussianMoE,
     HierarchicalMoE,
+    MultiGateMoE,
+    ProgressiveExtraction,
     SoftMoE,
     SparseMoE,
     combine,
@@ -45,12 +58,16 @@ __all__ = [
     "ExpertChoiceMoE",
     "FrozenExpert",
     "Gate",
+    "GaussianMoE",
     "GroupGate",
+    "GroupLimitedGate",
     "HierarchicalGate",
     "HierarchicalMoE",
     "LabelGuidedGate",
+    "MultiGateMoE",
     "NoisyTopKGate",
     "PerClassGate",
+    "ProgressiveExtraction",
     "SlotGate",
     "SoftMoE",
     "SoftmaxGate",
@@ -58,10 +75,4 @@ __all__ = [
     "StackedMLP",
     "TopKGate",
     "combine",
-    "data",
-    "experts",
-    "gates",
-    "losses",
-    "metrics",
-    "mixtures",
 ]

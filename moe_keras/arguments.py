@@ -20,6 +20,20 @@ def positive_integer(name, value):
     return int(value)
 
 
+def non_negative_integer(name, value):
+    """`value` as an int, if it is a whole number of at least 0.
+
+    >>> non_negative_integer("save_every", 0)
+    0
+    """
+    whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    if not whole or value < 0:
+        raise ValueError(
+            f"Expected {name} to be a whole number of 0 or more. Received: {name}={value!r}"
+        )
+    return int(value)
+
+
 def positive_number(name, value):
     """`value` as a float, if it is a finite number above 0.
 
@@ -34,10 +48,10 @@ def positive_number(name, value):
     return float(value)
 
 
-def number_from_0(name, value, below=math.inf):
+def non_negative_float(name, value, below=math.inf):
     """`value` as a float, if it is a finite number of at least 0 and less than `below`.
 
-    >>> number_from_0("jitter", 0.01, below=1)
+    >>> non_negative_float("jitter", 0.01, below=1)
     0.01
     """
     number = isinstance(value, numbers.Real) and not isinstance(value, bool)
@@ -50,10 +64,10 @@ def number_from_0(name, value, below=math.inf):
     return float(value)
 
 
-def expert_choice(top_k, num_experts):
+def valid_top_k(top_k, num_experts):
     """`top_k` as an int, if so many of `num_experts` can be chosen.
 
-    >>> expert_choice(2, 8)
+    >>> valid_top_k(2, 8)
     2
     """
     whole = isinstance(top_k, numbers.Integral) and not isinstance(top_k, bool)

@@ -1,9 +1,43 @@
-"""Gradients by finite differences, against those of whichever backend runs."""
+"""Gradients as the backend derives them, and by finite differences, to hold them to."""
 
 import keras
 import numpy as np
 import pytest
 from layer_contract import to_numpy
+
+
+def output_and_gradients(compute, variables):
+    """What `compute()` gives beside its loss, and the loss's gradient in each Keras variable.
+
+    Args:
+        compute: function that gives (loss, output), from the variables' values at that time.
+        variables: list of Keras variables. One that the loss does not depend on has gradient 0.
+    """
+    backend = keras.backend.backend()
+    if backend == "jax":
+        import jax
+
+        def loss_and_output(values):
+            with keras.StatelessScope(list(zip(variables, values, strict=True))):
+                return compute()
+
+        start = [variable.value for variable in variables]
+        gradients, output = jax.grad(loss_and_output, has_aux=True)(start)
+    elif backend == "torch":
+        import torch
+
+        loss, output = compute()
+        values = [variable.value for variable in variables]
+        gradients = torch.autograd.grad(loss, values, allow_unused=True, materialize_grads=True)
+    else:
+        import tensorflow as tf
+
+        with tf.GradientTape() as tape:
+            loss, output = compute()
+        values = [variable.value for variable in variables]
+        gradients = tape.gradient(loss, values, unconnected_gradients="zero")
+        gradients = [tf.convert_to_tensor(gradient) for gradient in gradients]
+    return [output, *gradients]
 
 
 class Probe(keras.Model):

@@ -1,7 +1,7 @@
 """What every layer of moe_keras promises, as one function: `run_layer_contract`.
 
 Each promise is a function of its own, `check_...`, that raises an AssertionError or lets Keras's
-own error pass. `tests/test_layer_contract.py` breaks each promise on purpose.
+own error pass. `tests/moe_keras/test_layer_contract.py` breaks each promise on purpose.
 """
 
 import dataclasses
@@ -276,6 +276,48 @@ def check_mask(contract):
         assert np.array_equal(seen, expected), f"expected the mask {expected}, seen {seen}"
 
 
+def check_masked_model(contract):
+    """In `predict`, `evaluate` and `fit`, compiled or not, masked inputs are taken and agree."""
+    if contract.mask is None:
+        return
+    (inputs,) = contract.arguments
+    inputs = np.where(contract.mask[..., None], inputs, 0)
+    answers, target = [], np.zeros(len(inputs))
+    for jit_compile in (False, True) if keras.backend.backend() != "torch" else (False,):
+        keras.utils.set_random_seed(0)
+        symbol = input_like(inputs)
+        outputs = tree.flatten(contract.make_layer()(keras.layers.Masking()(symbol)))
+        model = keras.Model(symbol, Total()([y for y in outputs if is_float(y)]))
+        model.compile(keras.optimizers.SGD(0.01), "mse", jit_compile=jit_compile)
+        before = model.predict(inputs, verbose=0)
+        loss = model.evaluate(inputs, target, verbose=0)
+        np.testing.assert_allclose(loss, np.square(before).mean(), rtol=1e-4, err_msg="evaluate")
+        assert_same(before, model(inputs), contract.tolerance, "predict on masked inputs")
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*does not have any trainable weights")
+            try:
+                model.fit(inputs, target, verbose=0)
+            except (ValueError, RuntimeError) as error:
+                if not any(words in str(error) for words in ("No gradients", "not require grad")):
+                    raise
+        assert_finite(model.get_weights(), "weights after a step on masked inputs")
+        answers.append(before)
+    assert_same(answers[-1], answers[0], contract.tolerance, "predict on masked inputs, compiled")
+
+
+class Total(keras.layers.Layer):
+    """The sum of all numbers of each of the batch, whatever is masked."""
+
+    supports_masking = True
+
+    def call(self, inputs):
+        sums = [keras.ops.sum(keras.ops.reshape(y, (keras.ops.shape(y)[0], -1)), 1) for y in inputs]
+        return sum(sums)
+
+    def compute_mask(self, inputs, previous_mask):
+        return None
+
+
 class SeenMask(keras.layers.Layer):
     """Gives the mask that Keras hands to the layer after; -1 if none."""
 
@@ -297,6 +339,7 @@ CHECKS = (
     check_mixed_precision,
     check_jit,
     check_mask,
+    check_masked_model,
 )
 
 

@@ -8,13 +8,12 @@ from pathlib import Path
 
 import keras
 import numpy as np
+from draws import ROWS, TOKENS
 
 import moe_keras as moe
+from moe_keras.mixtures import CapacityDispatcher
 
-RNG = np.random.default_rng(0)
-ROWS = RNG.normal(size=(6, 5)).astype("float32")  # (B, D)
-TOKENS = RNG.normal(size=(3, 4, 5)).astype("float32")  # (B, T, D)
-LABELS = RNG.integers(0, 3, 6)
+LABELS = np.random.default_rng(2).integers(0, 3, 6)
 
 
 def dense(units=3):
@@ -30,11 +29,16 @@ def classifier(units=3):
 
 
 def stack():
-    return moe.StackedMLP(3, hidden=4, units=3, activation="tanh")
+    return moe.StackedMLP(3, intermediate_dim=4, units=3, activation="tanh")
 
 
 def sparse(dispatch, networks=experts):
-    return moe.SparseMoE(networks(), moe.TopKGate(3), dispatch=dispatch, capacity_factor=1.5)
+    return moe.SparseMoE(networks(), moe.TopKGate(3), dispatch=dispatch)
+
+
+def extraction():
+    own = {"a": [experts(1), experts(2)], "b": [experts(2), experts(1)]}
+    return moe.ProgressiveExtraction([experts(2), stack()], own)
 
 
 def of_rows(layer):
@@ -75,18 +79,31 @@ MODELS = {
     "ExpertChoiceGate": lambda: of_tokens(moe.ExpertChoiceGate(3)),
     "ExpertChoiceMoE": lambda: of_tokens(moe.ExpertChoiceMoE(experts(), moe.ExpertChoiceGate(3))),
     "FrozenExpert": lambda: of_rows(moe.FrozenExpert(dense())),
+    "GaussianMoE": lambda: of_rows(moe.GaussianMoE(experts(), moe.SoftmaxGate(3))),
+    "GaussianMoE of tokens": lambda: of_tokens(
+        moe.GaussianMoE([dense(4), dense(4)], moe.SoftmaxGate(2), scales="input")
+    ),
     "GroupGate": lambda: of_rows(moe.GroupGate(classifier(4), groups=[(0, 3), (1, 2)])),
+    "GroupLimitedGate": lambda: of_tokens(
+        moe.GroupLimitedGate(6, 3, num_groups=3, top_groups=2, route_scale=2.5, sequence_loss=0.1)
+    ),
     "HierarchicalGate": lambda: of_rows(moe.HierarchicalGate((2, 3))),
     "HierarchicalMoE": lambda: of_rows(moe.HierarchicalMoE([experts(2), experts(2)])),
     "LabelGuidedGate": label_guided,
+    "MultiGateMoE": lambda: of_rows(moe.MultiGateMoE(experts(), ["a", "b"])),
+    "MultiGateMoE of tokens": lambda: of_tokens(
+        moe.MultiGateMoE(stack(), {"a": moe.TopKGate(3, balance_loss=0.1), "b": moe.TopKGate(3, 1)})
+    ),
     "NoisyTopKGate": lambda: of_tokens(moe.NoisyTopKGate(3, seed=1)),
     "PerClassGate": lambda: of_rows(moe.PerClassGate(num_classes=3, num_experts=2)),
+    "ProgressiveExtraction": lambda: of_rows(extraction()),
     "SlotGate": lambda: of_tokens(moe.SlotGate(2, slots=3)),
     "SoftMoE": lambda: of_tokens(moe.SoftMoE(experts(2), moe.SlotGate(2, slots=3))),
     "SoftmaxGate": lambda: of_rows(moe.SoftmaxGate(3)),
     "SparseMoE": lambda: of_tokens(sparse("auto")),
-    "SparseMoE by capacity": lambda: of_tokens(sparse("capacity")),
+    "SparseMoE by capacity": lambda: of_tokens(sparse(CapacityDispatcher(1.5))),
     "SparseMoE dense": lambda: of_tokens(sparse("dense")),
+    "SparseMoE of rows": lambda: of_rows(sparse("auto")),
     "SparseMoE of a stack": lambda: of_tokens(sparse("blocked", stack)),
     "StackedMLP": one_row_for_each_expert,
     "TopKGate": lambda: of_tokens(moe.TopKGate(3, balance_loss=0.1, z_loss=0.1)),

@@ -16,8 +16,9 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 import moe_keras
-from moe_keras.labs.catalogue import find_labs
-from moe_keras.labs.readme import renew, repository
+from moe_common.install import repository
+from moe_labs.notebooks.catalogue import find_labs
+from moe_labs.notebooks.readme import renew
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -47,7 +48,7 @@ def test_constraints_are_versions_without_addresses():
         assert re.fullmatch(r"==[^*]+", str(pin.specifier))
 
 
-@pytest.mark.parametrize("extra", [None, "labs", "spark", "test", "bench", "dev"])
+@pytest.mark.parametrize("extra", [None, *PROJECT["optional-dependencies"]])
 def test_every_dependency_is_pinned_within_its_bounds(extra):
     pins = constraints()
     for requirement in requirements(extra):
@@ -80,32 +81,62 @@ def imported(*folders):
     return names
 
 
+def distributions_of(modules):
+    """The packages, as an index names them, that modules come from."""
+    found = packages_distributions()
+    return {
+        distribution.lower().replace("_", "-")
+        for module in modules
+        for distribution in found.get(module, [])
+    }
+
+
+def test_the_library_is_all_that_the_base_is_for():
+    base = {requirement.name for requirement in requirements()}
+    assert base <= distributions_of(imported("moe_common", "moe_keras"))
+
+
+def test_backends_are_extras():
+    assert {
+        name: [requirement.name for requirement in requirements(name)]
+        for name in ("tensorflow", "jax", "torch")
+    } == {"tensorflow": ["tensorflow"], "jax": ["jax"], "torch": ["torch"]}
+
+
 def test_what_is_declared_is_used_and_what_is_used_is_declared():
-    extras = (None, "labs", "spark", "test")
+    extras = (None, "tensorflow", "labs", "spark", "test")
     declared = {requirement.name for extra in extras for requirement in requirements(extra)}
     # Run rather than imported: the backend of Keras, programs, what pytest, pandas and Spark load,
     # and the browser, for which a test asks in its own way.
     run = {"tensorflow", "ipykernel", "jupyterlab", "ruff", "setuptools"}
-    run |= {"pytest", "nbval", "pytest-xdist", "playwright", "pyarrow", "hatchling"}
-    run |= {"axe-playwright-python"}
-    distributions = packages_distributions()
-    used = {
-        distribution.lower().replace("_", "-")
-        for name in imported("moe_keras", "notebooks", "tests")
-        for distribution in distributions.get(name, [])
+    run |= {
+        "pytest",
+        "nbval",
+        "pytest-random-order",
+        "pytest-xdist",
+        "playwright",
+        "pyarrow",
+        "hatchling",
     }
+    run |= {"axe-playwright-python"}
+    used = distributions_of(imported("moe_common", "moe_keras", "moe_labs", "notebooks", "tests"))
     assert declared - used <= run
     # Their parts or companions come with what is declared.
     assert used - declared <= {
-        *("moe-keras", "jinja2", "jsonschema", "packaging", "ipython", "traitlets")
+        *("moe-keras", "jinja2", "jsonschema", "packaging", "ipython", "pyzmq", "traitlets"),
+        *("bleach", "click", "sqlalchemy", "py4j"),
     }
 
 
-def make_venv():
-    spec = spec_from_file_location("make_venv", ROOT / "tools" / "make_venv.py")
+def tool(name):
+    spec = spec_from_file_location(name, ROOT / "tools" / f"{name}.py")
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def make_venv():
+    return tool("make_venv")
 
 
 def test_the_environment_wants_the_pythons_of_pyproject():
@@ -151,8 +182,13 @@ def test_an_environment_made_elsewhere_is_made_anew(tmp_path):
 
 
 def test_make_lists_its_targets():
-    shown = subprocess.run(["make", "-C", ROOT], capture_output=True, text=True, check=True).stdout
-    for target in ("labs", "lab", "test", "test-fast", "notebooks", "constraints", "clean"):
+    listed = subprocess.run(["make", "-C", ROOT], capture_output=True, text=True)
+    assert listed.returncode == 0, listed.stderr
+    shown = listed.stdout
+    for target in (
+        *("labs", "lab", "test", "test-fast", "notebooks", "mistakes", "outcomes"),
+        *("constraints", "clean"),
+    ):
         assert re.search(rf"^  {target} +\w", shown, re.MULTILINE)
 
 
@@ -160,24 +196,89 @@ def test_ci_runs_make_test():
     script = ROOT / ".ci" / "run"
     assert os.access(script, os.X_OK)
     assert script.read_text().endswith("exec make test\n")
-    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())
-    test = workflow["jobs"]["test"]
+    test = workflow("ci.yml")["jobs"]["test"]
     assert {"run": ".ci/run"} in test["steps"]
     for version in test["strategy"]["matrix"]["python"]:
         assert version in SpecifierSet(PROJECT["requires-python"])
 
 
+def workflow(name):
+    return yaml.safe_load((ROOT / ".github" / "workflows" / name).read_text())
+
+
+def test_ci_takes_the_newest_keras_once_a_week():
+    newest = workflow("newest.yml")
+    (schedule,) = newest[True]["schedule"]  # YAML reads `on` as true
+    minute, hour, day, month, weekday = schedule["cron"].split()
+    assert (day, month) == ("*", "*") and all(x.isdigit() for x in (minute, hour, weekday))
+    commands = [step.get("run", "") for step in newest["jobs"]["newest"]["steps"]]
+    assert not any("constraint" in command or "make " in command for command in commands)
+    (install,) = (command for command in commands if "pip install" in command)
+    assert "--upgrade-strategy eager" in install
+    assert "python -m pytest tests/test_private_names.py" in commands
+
+
+def test_ci_checks_a_tag():
+    ci = workflow("ci.yml")
+    assert ci[True]["push"]["tags"] == ["v*"]
+    steps = ci["jobs"]["release"]["steps"]
+    assert {"run": 'python3 tools/check_release.py "$GITHUB_REF_NAME"'} in steps
+
+
+CHANGES = "# Changelog\n\n## [Unreleased]\n{}\n## [0.2.0] - 2030-01-31\n\n- More.\n"
+
+
+@pytest.fixture
+def released(tmp_path):
+    """A checkout in little, ready to be tagged v0.2.0."""
+    (tmp_path / "moe_keras").mkdir()
+    (tmp_path / "moe_keras" / "__init__.py").write_text('__version__ = "0.2.0"\n')
+    (tmp_path / "CITATION.cff").write_text("cff-version: 1.2.0\nversion: 0.2.0\n")
+    (tmp_path / "CHANGELOG.md").write_text(CHANGES.format(""))
+    return tmp_path
+
+
+def test_a_release_that_agrees_with_its_tag(released):
+    assert tool("check_release").problems("v0.2.0", released) == []
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "message"),
+    [
+        ("moe_keras/__init__.py", '__version__ = "0.1.0"\n', "version 0.2.0. Received: 0.1.0"),
+        ("CITATION.cff", "version: 0.2.0rc1\n", "Received: 0.2.0rc1"),
+        ("CHANGELOG.md", "## [Unreleased]\n", "Received: none"),
+        ("CHANGELOG.md", CHANGES.format("\n- Later.\n"), "an empty heading"),
+    ],
+)
+def test_a_release_that_does_not(released, file, text, message):
+    (released / file).write_text(text)
+    (problem,) = tool("check_release").problems("v0.2.0", released)
+    assert problem.startswith(file) and message in problem
+
+
 def test_the_readme_lists_the_labs_as_they_are():
-    assert (
-        renew(README, find_labs(ROOT / "notebooks"), repository(ROOT / "pyproject.toml")) == README
-    )
+    assert renew(README, find_labs(ROOT / "notebooks"), repository(ROOT)) == README
 
 
 def test_the_readme_links_to_files_that_exist():
     links = re.findall(r"\]\(([^)]+)\)", README)
     local = [link for link in links if "://" not in link]
-    assert "docs/mixture.svg" in local
+    assert {"docs/mixture.svg", "docs/routing.png"} <= set(local)
     assert [link for link in local if not (ROOT / link).exists()] == []
+
+
+def test_the_readme_is_short_and_begins_with_a_picture_of_a_lab():
+    assert len(README.splitlines()) <= 150
+    start, _, _ = README.partition("\n## Labs\n")
+    assert re.search(r"!\[From lab \d\d: .{40,}\]\(docs/routing\.png\)", start)
+    for door in ("**Student.**", "**Lecturer.**", "**Keras user.**", "make lab", "pip install"):
+        assert door in start
+
+
+def test_the_picture_is_the_one_that_the_lab_drew():
+    made = tool("make_picture")
+    assert made.PICTURE.read_bytes() == made.picture(), "run tools/make_picture.py"
 
 
 def test_the_model_in_the_readme_trains(monkeypatch):

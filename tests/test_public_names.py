@@ -1,16 +1,19 @@
 """Every public name says in its docstring what its kind needs. New names are held to it too."""
 
+import ast
 import importlib
 import inspect
 import re
+from pathlib import Path
 
 import keras
 import pytest
+from reference_pages import PARTS
 
-PARTS = (
-    *("gates", "experts", "mixtures", "losses", "metrics"),
-    *("inspection", "plots", "training", "data", "checks", "runs", "spark"),
-)
+import moe_keras
+from moe_labs.notebooks.catalogue import find_labs
+from moe_labs.notebooks.source import written_out
+
 # Arguments that Keras explains.
 OF_KERAS = {"self", "kwargs", "name", "dtype"}
 # Layers that stand on no paper: they wrap or rearrange.
@@ -19,7 +22,7 @@ WITHOUT_A_PAPER = {"ClassSubset", "Expert", "FrozenExpert"}
 
 def public():
     for part in PARTS:
-        module = importlib.import_module(f"moe_keras.{part}")
+        module = importlib.import_module(part)
         for name in module.__all__:
             thing = getattr(module, name)
             if inspect.isclass(thing) or inspect.isroutine(thing):
@@ -29,7 +32,7 @@ def public():
 def is_computing(part, thing):
     """Whether it is a layer, a metric or a loss."""
     kinds = (keras.layers.Layer, keras.metrics.Metric)
-    return part == "losses" or (inspect.isclass(thing) and issubclass(thing, kinds))
+    return part == "moe_keras.losses" or (inspect.isclass(thing) and issubclass(thing, kinds))
 
 
 def is_base(thing):
@@ -85,7 +88,7 @@ def test_what_is_missing_is_told():
         def call(self, inputs):
             return 2 * inputs
 
-    assert missing("gates", Twice) == [
+    assert missing("moe_keras.gates", Twice) == [
         "Reference",
         "Returns",
         "a first line that is one sentence",
@@ -97,5 +100,63 @@ def test_what_is_missing_is_told():
 
 def test_no_name_is_listed_twice():
     for part in PARTS:
-        names = importlib.import_module(f"moe_keras.{part}").__all__
+        names = importlib.import_module(part).__all__
         assert len(set(names)) == len(names), part
+
+
+ROOT = Path(__file__).parents[1]
+MOST_NAMES = 90  # what a newcomer can overlook
+# Names that came on top of these, each with what it is for; better, a name less elsewhere.
+ADDED = {
+    # "Name": "what it is for",
+    "GaussianMoE": "regression with a likelihood: answers with a distribution",
+    "GroupLimitedGate": "the gate of today's language models, DeepSeek-V3's",
+    "MultiGateMoE": "several tasks that share experts",
+    "ProgressiveExtraction": "several tasks that share some experts, and each has others",
+    "gaussian_mixture_interval": "prediction intervals of a GaussianMoE",
+    "gaussian_mixture_moments": "mean and standard deviation of a GaussianMoE",
+    "gaussian_mixture_nll": "what a GaussianMoE is trained with",
+    "sequence_balance_loss": "even load within a sequence, where load_balancing_loss sees a batch",
+}
+
+
+def listed_names():
+    """All names that a package of moe_keras lists as public, those of the school left out."""
+    packages = sorted(Path(moe_keras.__file__).parent.glob("*/__init__.py"))
+    parts = {path.parent.name for path in packages} - {"checks", "labs", "course", "commands"}
+    modules = [moe_keras, *(importlib.import_module(f"moe_keras.{part}") for part in sorted(parts))]
+    return {name for module in modules for name in getattr(module, "__all__", ())}
+
+
+def names_in(code):
+    """Names that Python code imports from elsewhere or reads from a module or an object."""
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.ImportFrom):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.Attribute):
+            yield node.attr
+
+
+def used_names():
+    """Names that labs, benchmarks, guides and the README use in code."""
+    programs = [path.read_text("utf-8") for path in (ROOT / "benchmarks").glob("*.py")]
+    programs += map(written_out, find_labs(ROOT / "notebooks"))
+    used = {name for program in programs for name in names_in(program)}
+    generated = {"mistakes.md", "outcomes.md"}
+    for path in [ROOT / "README.md", *(ROOT / "docs" / "guides").glob("*.md")]:
+        if path.name not in generated:
+            text = path.read_text(encoding="utf-8")
+            for block in re.findall(r"^ *```python\n(.*?)^ *```", text, re.DOTALL | re.MULTILINE):
+                used |= set(names_in(inspect.cleandoc("\n" + block)))
+            used |= set(re.findall(r"`(?:[\w.]+\.)?(\w+)(?:\([^`]*\))?`", text))
+    return used
+
+
+def test_the_public_surface_is_small():
+    names = listed_names()
+    assert len(names) <= MOST_NAMES + len(ADDED)
+    assert ADDED.keys() <= names
+
+
+def test_every_public_name_is_used_by_a_lab_a_benchmark_or_a_guide():
+    assert sorted(listed_names() - used_names()) == []

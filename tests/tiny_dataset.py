@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from moe_keras.data import Dataset
+from moe_keras.data.datasets import Dataset
 
 COUNTS = {"train": 60, "validation": 20, "test": 20}
 

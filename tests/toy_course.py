@@ -4,40 +4,40 @@ import nbformat
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from nbgrader.converters import GenerateAssignment
 from nbgrader.coursedir import CourseDirectory
-from nbgrader.utils import setenv
 from traitlets.config import Config
 
-from moe_keras.course.sandbox import path_with_programs
-from moe_keras.labs.generate import METADATA, STUB
+from moe_labs.course.sandbox import programs_on_path
+from moe_labs.notebooks.generate import METADATA, STUB
 
 LAB = "toy"
 OUT_OF = 5
-# The package without its __init__, which imports Keras; the checks themselves need none.
 CHECKS = """
-import sys, types
-from importlib.util import find_spec
-package = types.ModuleType("moe_keras")
-package.__path__ = list(find_spec("moe_keras").submodule_search_locations)
-sys.modules["moe_keras"] = package
+from types import SimpleNamespace
+
 import numpy as np
-from moe_keras.checks.exercise import Exercise, WrongAnswer
+from moe_labs.exercises import exercise
 
-def verify_softmax(softmax):
-    weights = softmax(np.array([[0.0, 0.0], [1.0, 1.0], [0.0, np.log(3)]]))
-    if not np.allclose(np.sum(weights, axis=-1), 1):
-        raise WrongAnswer("Each image's weights must sum to 1.")
-    if not np.allclose(weights[2], [0.25, 0.75]):
-        raise WrongAnswer("The weights of the third image are 1/4 and 3/4.")
+def toy_exercises():
+    @exercise(
+        marks=2,
+        cases=lambda random: [(random.normal(size=(images, 2)),) for images in (3, 5)],
+        mistakes=[(lambda x: np.exp(x) / np.exp(x).sum(), "Each image's weights must sum to 1.")],
+        hints=["Divide."] * 3,
+    )
+    def softmax(x):
+        return np.exp(x) / np.exp(x).sum(axis=-1, keepdims=True)
 
-def verify_mixture(mixture):
-    answer = mixture(np.array([0.25, 0.75]), np.array([[1.0, 0.0], [0.0, 2.0]]))
-    if not np.allclose(answer, [0.25, 1.5]):
-        raise WrongAnswer("Every expert counts by its weight.")
+    @exercise(
+        marks=3,
+        cases=lambda random: [(random.random(e), random.random((e, 2))) for e in (3, 4)],
+        hints=["Multiply."] * 3,
+    )
+    def mixture(weights, outputs):
+        return weights @ outputs
 
-checks = types.SimpleNamespace(
-    softmax=Exercise("softmax", verify_softmax, lambda: None, ["Divide."] * 3, marks=2),
-    mixture=Exercise("mixture", verify_mixture, lambda: None, ["Multiply."] * 3, marks=3),
-)
+    return SimpleNamespace(softmax=softmax, mixture=mixture)
+
+checks = toy_exercises()
 """
 RIGHT = {
     "softmax": "def softmax(x):\n    e = np.exp(x)\n    return e / e.sum(axis=-1, keepdims=True)",
@@ -66,7 +66,7 @@ def lab():
             ),
             new_code_cell(
                 f"{name} = checks.{name}.check({name})\n"
-                f"### BEGIN HIDDEN TESTS\nchecks.{name}.require()\n### END HIDDEN TESTS",
+                f"### BEGIN HIDDEN TESTS\nchecks.{name}.grade()\n### END HIDDEN TESTS",
                 metadata=marks(f"check-{name}", grade=True, locked=True, points=POINTS[name]),
             ),
         ]
@@ -85,7 +85,7 @@ def make_course(folder):
     config = Config()
     config.ClearSolutions.code_stub = {"python": STUB}
     coursedir = CourseDirectory(root=str(folder), assignment_id=LAB)
-    with setenv(PATH=path_with_programs()):
+    with programs_on_path():
         GenerateAssignment(coursedir=coursedir, config=config).start()
     return folder
 

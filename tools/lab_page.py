@@ -4,7 +4,7 @@ from copy import deepcopy
 
 from nbformat.v4 import new_code_cell, new_markdown_cell
 
-from moe_keras.labs.generate import MARKER, committed_solution, student_copy
+from moe_labs.notebooks.generate import MARKER, committed_solution, student_copy
 
 
 def lab_page(lab, about, solutions=False):

@@ -1,94 +1,81 @@
 """Write docs/guides/mistakes.md: what students get wrong, and what they then read.
 
-The wrong answers are those of the mutation tests, tests/checks/test_labNN.py: what the page says of
-a mistake, a test has seen.
+The mistakes are those that the exercises declare; a test sees that each hears its message.
 """
 
 import ast
-import contextlib
 import importlib
-import importlib.util
-import io
-import re
-import sys
+import inspect
 import textwrap
+from itertools import groupby
 from pathlib import Path
 
-import keras
-
-from moe_keras.checks import exercises_of
+from moe_labs.declarations import EXERCISES
+from moe_labs.exercises import exercises_of
 
 ROOT = Path(__file__).parents[1]
-TESTS = ROOT / "tests"
 PAGE = ROOT / "docs" / "guides" / "mistakes.md"
 INTRODUCTION = """\
-<!-- Made from the tests of the checks by `make mistakes`: change those. -->
+<!-- Made from the declarations of the exercises by `make mistakes`: change those. -->
 
 # Common mistakes
 
-Every check is tested with wrong answers that students give, or plausibly might. Here they are, lab
-by lab, each with the message that its student reads. Use the list to see what a check looks for, to
-prepare a class, or to add a mistake that you have met: it belongs in `tests/checks`, as a pair of
-the wrong answer and a few words that its message must hold.
+Every exercise declares the wrong answers that students give, or plausibly might. Here they are,
+lab by lab, each with the message that its student reads. Use the list to see what a check looks
+for, to prepare a class, or to add a mistake that you have met: it belongs in `moe_labs/exercises`,
+as a pair of the wrong answer and its message. Any other wrong answer hears of the first number that
+differs from the right one, or of its kind: nothing returned, an input changed, no gradient, a
+number that is not finite.
 
-An answer is shown as it stands in its test. A name stands for a function written there."""
+An answer is shown as it stands in the declaration; a name stands for a function written there."""
 
 
 def page():
     """The whole text."""
-    sections = [lab_section(path) for path in sorted((TESTS / "checks").glob("test_lab*.py"))]
-    return "\n\n".join([INTRODUCTION, *sections]) + "\n"
+    labs = [
+        importlib.import_module(f"moe_labs.exercises.{path.stem}")
+        for path in sorted(EXERCISES.glob("lab*.py"))
+    ]
+    return "\n\n".join([INTRODUCTION, *map(lab_section, labs)]) + "\n"
 
 
-def lab_section(path):
-    """The mistakes of one lab: a heading for each exercise, an item for each wrong answer."""
-    lab = importlib.import_module(f"moe_keras.checks.{path.stem.removeprefix('test_')}")
-    codes = wrong_codes(path.read_text("utf-8"))
-    wrong = loaded(path).WRONG
-    blocks = [f"## Lab {path.stem[-2:]}"]
-    for name, exercise in exercises_of(lab).items():
-        items = [
-            f"- `{code}`\n\n{message(exercise, answer)}"
-            for code, (answer, _) in zip(codes[name], wrong[name], strict=True)
-        ]
-        blocks += [f"### {exercise.title}", *items]
+def lab_section(lab):
+    """The mistakes of one lab: a heading for each exercise, an item for each message."""
+    code_of = codes(inspect.getsource(lab))
+    blocks = [f"## Lab {lab.__name__[-2:]}"]
+    for exercise in exercises_of(lab).values():
+        blocks.append(f"### {exercise.title}")
+        if not exercise.mistakes:
+            blocks.append("What it builds is tried out, and the message says what it does wrong.")
+        for message, same in groupby(exercise.mistakes, key=lambda pair: str(pair[1])):
+            answers = [code_of(wrong) for wrong, _ in same]
+            shown = textwrap.indent(textwrap.fill(message, 96, break_on_hyphens=False), "  ")
+            blocks.append(f"- `{answers[0]}`\n\n{shown}")
     return "\n\n".join(blocks)
 
 
-def loaded(path):
-    """The test's module."""
-    if str(TESTS) not in sys.path:
-        sys.path.insert(0, str(TESTS))  # for what the tests share
-    spec = importlib.util.spec_from_file_location(f"mistakes_of_{path.stem}", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def codes(source):
+    """Function that gives the code of a lambda that a source holds, or a function's name."""
+    lambdas = {
+        (node.lineno, node.col_offset): ast.unparse(node)
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Lambda)
+    }
 
+    def code_of(function):
+        code = getattr(function, "__code__", None)
+        if code is None or code.co_name != "<lambda>":
+            return getattr(function, "__name__", type(function).__name__).lstrip("_")
+        # The first instruction that stands anywhere names a place within the lambda's body.
+        line, column = next((p[0], p[2]) for p in code.co_positions() if p[2])
+        inside = [place for place in lambdas if place <= (line, column)]
+        return lambdas[max(inside)]
 
-def wrong_codes(source):
-    """For each exercise the code of each wrong answer, from the dictionary called WRONG."""
-    for node in ast.parse(source).body:
-        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "WRONG":
-            return {
-                key.value: [ast.unparse(pair.elts[0]) for pair in pairs.elts]
-                for key, pairs in zip(node.value.keys, node.value.values, strict=True)
-            }
-    raise ValueError("Expected a dictionary called WRONG. Received: a test without one")
-
-
-def message(exercise, answer):
-    """What the student reads, without the frame that is the same for all."""
-    keras.utils.set_random_seed(0)
-    printed = io.StringIO()
-    with contextlib.redirect_stdout(printed):
-        exercise.check(answer)
-    said = re.search(r"not right yet\. (.*)\n  The lab goes on", printed.getvalue(), re.DOTALL)[1]
-    said = re.sub(r"(layer '\w+?)_\d+'", r"\1'", said)  # Keras counts the layers of a process
-    return textwrap.indent(textwrap.fill(said, 96, break_on_hyphens=False), "  ")
+    return code_of
 
 
 if __name__ == "__main__":
-    from moe_keras.files import write_text
+    from moe_common.files import write_text
 
     PAGE.parent.mkdir(parents=True, exist_ok=True)
     write_text(PAGE, page())

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from moe_keras.course.outcomes import outcomes_page
-from moe_keras.files import write_text
-from moe_keras.labs.catalogue import find_labs
+from moe_common.files import write_text
+from moe_labs.course.outcomes import outcomes_page
+from moe_labs.notebooks.catalogue import find_labs
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -13,15 +13,30 @@ project = "moe_keras"
 author = "moe_keras contributors"
 copyright = author
 language = "en"
+smartquotes_action = "D"  # dashes alone: "train" and (B, ...) are code
 
 exclude_patterns = ["downloads"]
-extensions = ["myst_nb", "mathml"]
+extensions = [
+    *("myst_nb", "mathml", "docstrings"),
+    *("sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.autosummary", "sphinx.ext.viewcode"),
+]
 nb_execution_mode = "off"  # labs are shown as they ran
 nb_merge_streams = True
 nb_output_stderr = "remove"
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
 html_math_renderer = "mathml"
+
+autodoc_default_options = {"member-order": "bysource", "no-value": True}
+autodoc_inherit_docstrings = False  # else every layer would explain what Keras explains
+autodoc_preserve_defaults = True
+autodoc_typehints = "none"
+autosummary_generate = False  # a page for each part, none for each name
+napoleon_custom_sections = [("Call arguments", "params_style")]
+napoleon_numpy_docstring = False
+napoleon_use_ivar = True
+add_module_names = False
+toc_object_entries_show_parents = "hide"
 
 html_theme = "furo"
 html_title = "moe_keras"

@@ -1,1 +1,1 @@
-"""The groups of subcommands of ``moe-keras`` that are too long for `cli.py`."""
+"""The command ``moe-keras``: one topic a file."""

@@ -5,7 +5,10 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
+
+from moe_common.stopping import keeping
+from moe_common.terminal import Words
 
 spark_app = typer.Typer(
     help="Tree experts on Apache Spark with a gate in Keras, here or on a cluster.",
@@ -44,14 +47,21 @@ def fit(
 ):
     """Find clusters, fit an expert to each, train the gate, and save all of it."""
     from moe_keras import data
-    from moe_keras.spark import TreeMixture, read_parquet, session, write_parts
+    from moe_keras.spark import TreeMixture, read_parquet, session
+    from moe_keras.spark.parts import write_parts
 
     mixture = TreeMixture(clusters, expert, depth, trees, seed=seed, workspace=output)
     images = data.load(dataset, subset=subset)
     typer.echo(images)
+    # From here on an older model in the folder is not that of the rows.
+    (output / "model" / "mixture.json").unlink(missing_ok=True)
     paths = write_parts(images, output, seed)
-    columns = (TextColumn("{task.description}"), BarColumn(bar_width=20), MofNCompleteColumn())
-    with Progress(*columns, TimeElapsedColumn(), console=Console()) as bars:
+    columns = (Words("{task.description}"), BarColumn(bar_width=20), MofNCompleteColumn())
+    unfinished = f"The mixture was not saved; fit it again. Images are kept in {output}."
+    with (
+        keeping(lambda: unfinished),
+        Progress(*columns, TimeElapsedColumn(), console=Console()) as bars,
+    ):
         tasks = {"session": bars.add_task("Spark starts", total=1)}
         spark = session(master, memory)
 

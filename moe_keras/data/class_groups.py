@@ -1,61 +1,18 @@
-"""Class names and groups of classes: the one place where class ids are written down."""
+"""Groups of classes, such as natural and artificial."""
 
 import numpy as np
 
-CIFAR10_NATURAL = (2, 3, 4, 5, 6, 7)
-CIFAR10_ARTIFICIAL = (0, 1, 8, 9)
-LOW_DIGITS = (0, 1, 2, 3, 4)
-HIGH_DIGITS = (5, 6, 7, 8, 9)
-FASHION_CLOTHES = (0, 1, 2, 3, 4, 6)
-FASHION_SHOES_AND_BAGS = (5, 7, 8, 9)
-
-# Expert e of a label-guided mixture of five answers for the e-th pair.
-GUIDED_PAIRS = ((0, 1), (2, 3), (4, 5), (6, 7), (8, 9))
-
-CLASS_NAMES = {
-    "cifar10": (
-        "airplane",
-        "automobile",
-        "bird",
-        "cat",
-        "deer",
-        "dog",
-        "frog",
-        "horse",
-        "ship",
-        "truck",
-    ),
-    "mnist": ("0", "1", "2", "3", "4", "5", "6", "7", "8", "9"),
-    "fashion_mnist": (
-        "T-shirt/top",
-        "trouser",
-        "pullover",
-        "dress",
-        "coat",
-        "sandal",
-        "shirt",
-        "sneaker",
-        "bag",
-        "ankle boot",
-    ),
-}
-
-# In the order of the group's index: natural is group 0, artificial is group 1.
-_GROUPS = {
-    "cifar10": {"natural": CIFAR10_NATURAL, "artificial": CIFAR10_ARTIFICIAL},
-    "mnist": {"0-4": LOW_DIGITS, "5-9": HIGH_DIGITS},
-    "fashion_mnist": {"clothes": FASHION_CLOTHES, "shoes and bags": FASHION_SHOES_AND_BAGS},
-}
+from moe_keras.data.specs import get_spec
 
 
 def groups(name):
-    """The two groups of a dataset's classes, in the order of their index.
+    """Groups of a dataset's classes, in the order of their index.
 
     Args:
-        name: "cifar10", "mnist" or "fashion_mnist".
+        name: String, name of the dataset: "cifar10", "mnist" or "fashion_mnist".
 
     Returns:
-        A new dictionary from each group's name to its tuple of class ids.
+        Dictionary from each group's name to its tuple of class ids, a new one each time.
 
     Raises:
         ValueError: if the dataset is unknown.
@@ -66,21 +23,19 @@ def groups(name):
     >>> data.groups("cifar10")
     {'natural': (2, 3, 4, 5, 6, 7), 'artificial': (0, 1, 8, 9)}
     """
-    if name not in _GROUPS:
-        raise ValueError(f"`name` must be one of {', '.join(_GROUPS)}. Received: name={name!r}")
-    return dict(_GROUPS[name])
+    return dict(get_spec(name).groups)
 
 
 def group_labels(labels, groups):
-    """The index of the group that each label belongs to.
+    """Index of the group that each label belongs to.
 
     Args:
-        labels: array of class ids of any shape, integers.
-        groups: class ids for each group: a dictionary as `groups(name)` gives it, or a sequence of
-            sequences. The first group has index 0.
+        labels: Integer array of class ids, of any shape.
+        groups: Dictionary as `groups(name)` returns it, or sequence of sequences of class ids, one
+            for each group. The first group has index 0.
 
     Returns:
-        An int32 array of the labels' shape.
+        int32 array of the labels' shape.
 
     Raises:
         ValueError: if a class id is in two groups, a label is in none, or labels are not integers.

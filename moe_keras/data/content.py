@@ -1,4 +1,4 @@
-"""Checks that arrays hold the images and labels of a dataset, in whatever order."""
+"""Content digests: whether arrays hold the images and labels of a dataset, in any order."""
 
 import hashlib
 
@@ -6,11 +6,9 @@ import numpy as np
 
 from moe_keras.data.specs import ARRAY_NAMES
 
-NUM_CLASSES = 10
-
 
 def verified(arrays, spec, origin):
-    """Check arrays against a dataset's facts and put each part into one order.
+    """Verify arrays against a `DatasetSpec` and sort each part.
 
     An example's digest is BLAKE2b (16 bytes) over its image's bytes and its label's byte; a part's
     is SHA-256 over its examples' digests in sorted order. So one constant recognises the original
@@ -18,13 +16,13 @@ def verified(arrays, spec, origin):
     digests: the same images in the same order, wherever they came from, with classes well mixed.
 
     Args:
-        arrays: dictionary with x_train, y_train, x_test and y_test.
-        spec: the `DatasetSpec` to check against.
-        origin: where the arrays came from and what to do if they are wrong, for messages:
-            a pair (place, advice).
+        arrays: Dictionary with x_train, y_train, x_test and y_test.
+        spec: `DatasetSpec` to check against.
+        origin: Pair of strings for messages: where the arrays came from, and what to do if they are
+            wrong.
 
     Returns:
-        A dictionary like `arrays`, sorted.
+        Dictionary like `arrays`, sorted.
 
     Raises:
         ValueError: if an array is missing or has another dtype, shape, count, label range, class
@@ -49,7 +47,7 @@ def verified(arrays, spec, origin):
 
 
 def content_digest(images, labels):
-    """One digest of a set of labelled images, the same in every order."""
+    """Content digest of labeled images, the same in every order."""
     return _part_digest(_example_digests(images, labels))
 
 
@@ -67,7 +65,12 @@ def _example_digests(images, labels):
     return digests
 
 
-def _check_structure(arrays, spec, origin):
+def check_form(arrays, spec, origin):
+    """Check names, dtypes and shapes, of arrays or of their headers in a file.
+
+    Raises:
+        ValueError: if they are others than the dataset's.
+    """
     if set(arrays) != set(ARRAY_NAMES):
         raise _error(
             origin, f"the arrays {', '.join(ARRAY_NAMES)}", f"{', '.join(arrays) or 'no array'}"
@@ -79,17 +82,23 @@ def _check_structure(arrays, spec, origin):
             raise _error(origin, f"{name} of dtype uint8", f"dtype {array.dtype}")
         if array.shape != shape:
             raise _error(origin, f"{name} of shape {shape}", f"shape {array.shape}")
+
+
+def _check_structure(arrays, spec, origin):
+    check_form(arrays, spec, origin)
     for part in ("train", "test"):
         labels = arrays[f"y_{part}"]
-        if labels.max() >= NUM_CLASSES:
+        if labels.max() >= spec.num_classes:
             raise _error(
-                origin, f"y_{part} with labels from 0 to {NUM_CLASSES - 1}", f"label {labels.max()}"
+                origin,
+                f"y_{part} with labels from 0 to {spec.num_classes - 1}",
+                f"label {labels.max()}",
             )
-        counts = np.bincount(labels, minlength=NUM_CLASSES)
+        counts = np.bincount(labels, minlength=spec.num_classes)
         if spec.balanced and counts.min() != counts.max():
             raise _error(
                 origin,
-                f"y_{part} with {len(labels) // NUM_CLASSES} labels of each class",
+                f"y_{part} with {len(labels) // spec.num_classes} labels of each class",
                 f"{counts.tolist()}",
             )
 

@@ -1,11 +1,10 @@
-"""Loading a dataset: from a file, through Keras, or the stand-in."""
+"""Load a dataset from a file, through Keras, or as the stand-in."""
 
 import warnings
 from dataclasses import dataclass
 
 import numpy as np
 
-from moe_keras.data.class_groups import CLASS_NAMES
 from moe_keras.data.keras_cache import load_from_keras
 from moe_keras.data.local_files import local_file, read_local
 from moe_keras.data.specs import get_spec
@@ -14,7 +13,7 @@ from moe_keras.data.standin import load_standin
 
 
 class StandInWarning(UserWarning):
-    """Generated images are used in place of the dataset that was asked for."""
+    """Warning that generated images stand in for the dataset."""
 
 
 # Shown at every load, not once a process: nobody should take generated images for the real ones.
@@ -24,15 +23,17 @@ warnings.simplefilter("always", StandInWarning, append=True)
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Labelled images in three parts.
+    """Labeled images: training, validation and test part.
 
     Attributes:
-        name: "cifar10", "mnist" or "fashion_mnist".
-        title: the dataset's name for people: "CIFAR-10".
-        x_train, x_validation, x_test: images uint8 (N, height, width, channels), values 0-255.
-        y_train, y_validation, y_test: class ids int32 (N,).
-        class_names: a name for each class id.
-        source: "local file", "download" (Keras's cache counts) or "stand-in" (generated images).
+        name: String, name of a dataset in `SPECS`, such as "cifar10".
+        title: String, the dataset's name for people: "CIFAR-10".
+        x_train, x_validation, x_test: uint8 arrays (N, height, width, channels), pixel values 0 to
+            255.
+        y_train, y_validation, y_test: int32 arrays (N,), class ids.
+        class_names: Tuple of strings, a name for each class id.
+        source: String, "local file", "download" (Keras's cache counts) or "stand-in" (generated
+            images).
     """
 
     name: str
@@ -48,22 +49,27 @@ class Dataset:
 
     @property
     def num_classes(self):
-        """How many classes there are."""
+        """Integer, number of classes C."""
         return len(self.class_names)
 
     @property
+    def mirror_allowed(self):
+        """Boolean, whether a mirrored image is still one of its class."""
+        return get_spec(self.name).mirror_allowed
+
+    @property
     def is_stand_in(self):
-        """Whether the images are generated ones in place of the real ones."""
+        """Boolean, whether the images are generated ones in place of the real ones."""
         return self.source == "stand-in"
 
     @property
     def key(self):
-        """Under which name what was learnt from it is kept: never mixed up with the stand-in's."""
+        """String, name under which trained weights are kept: a stand-in has one of its own."""
         return f"{self.name}-stand-in" if self.is_stand_in else self.name
 
     @property
     def label(self):
-        """What figures and tables give as their data."""
+        """String, the data's name in figures and tables."""
         return f"stand-in for {self.title} (generated images)" if self.is_stand_in else self.title
 
     def __str__(self):
@@ -77,8 +83,8 @@ class Dataset:
     __repr__ = __str__
 
 
-def load(name, data_dir=None, fallback=True, validation=5000, subset=None, seed=0):
-    """Load CIFAR-10, MNIST or Fashion-MNIST.
+def load(name, data_dir=None, fallback=True, validation=None, subset=None, seed=0):
+    """Load a dataset: CIFAR-10, MNIST, Fashion-MNIST or another one in `SPECS`.
 
     Looks for `<name>.npz` in data_dir (then nowhere else), for the same in the folder
     $MOE_KERAS_DATA, then asks Keras, which has it cached or downloads it. What is found is
@@ -90,16 +96,18 @@ def load(name, data_dir=None, fallback=True, validation=5000, subset=None, seed=
     the same call gives the same arrays on every machine. Every class keeps its share in every part.
 
     Args:
-        name: "cifar10", "mnist" or "fashion_mnist".
-        data_dir: folder that holds `<name>.npz`.
-        fallback: whether the stand-in may take the place of data that cannot be had.
-        validation: how many of the training images to hold out for validation, 0 for none.
-        subset: fraction of each part to keep, above 0 and at most 1; at least one image a class
-            stays.
-        seed: which images are held out and kept.
+        name: String, name of a dataset in `SPECS`, such as "cifar10".
+        data_dir: Path of the folder that holds `<name>.npz`.
+        fallback: Boolean, whether the stand-in may replace data that cannot be loaded or
+            downloaded.
+        validation: Integer, number of training images to hold out for validation; 0 for none.
+            `None`: 5000, but at most a tenth of them.
+        subset: Float above 0 and at most 1, fraction of each part to keep; at least one image a
+            class stays. `None` keeps all.
+        seed: Integer, seed of the choice of the images that are held out and kept.
 
     Returns:
-        A `Dataset`.
+        `Dataset`, labeled images in three parts.
 
     Raises:
         ValueError: for an unknown name, a validation or subset out of range, or data that is
@@ -120,6 +128,8 @@ def load(name, data_dir=None, fallback=True, validation=5000, subset=None, seed=
     arrays, source = _find(spec, data_dir, fallback)
     images = {part: _with_channels(arrays[f"x_{part}"]) for part in ("train", "test")}
     labels = {part: arrays[f"y_{part}"].astype(np.int32) for part in ("train", "test")}
+    if validation is None:
+        validation = min(5000, spec.train_count // 10)
     kept, held_out = split_validation(labels["train"], validation, seed)
     chosen = {"train": ("train", kept), "validation": ("train", held_out), "test": ("test", None)}
     parts = {}
@@ -132,12 +142,12 @@ def load(name, data_dir=None, fallback=True, validation=5000, subset=None, seed=
             x, y = x[few], y[few]
         parts[f"x_{part}"], parts[f"y_{part}"] = x, y
     return Dataset(
-        name=name, title=spec.title, class_names=CLASS_NAMES[name], source=source, **parts
+        name=name, title=spec.title, class_names=spec.class_names, source=source, **parts
     )
 
 
 def _find(spec, data_dir, fallback):
-    """The verified arrays and where they came from."""
+    """The verified arrays and their source."""
     path = local_file(spec, data_dir)
     if path is not None:
         return read_local(path, spec), "local file"
@@ -146,6 +156,11 @@ def _find(spec, data_dir, fallback):
     except ConnectionError as error:
         if not fallback:
             raise
+        if spec.painter is None:
+            raise ConnectionError(
+                f"{error} (No generated images can stand in for {spec.title}: its `DatasetSpec` "
+                "has no painter.)"
+            ) from error
         warnings.warn(
             f"Generated images stand in for {spec.title}: they have its shapes and classes, but "
             f"nothing measured on them holds for {spec.title}. {error}",

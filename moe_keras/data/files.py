@@ -1,25 +1,32 @@
-"""Where each dataset is, getting a copy, and verifying one: what the command line offers."""
+"""Locate, download and verify datasets."""
 
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from moe_keras.data.keras_cache import cache_folder, cached_files, load_from_keras
-from moe_keras.data.local_files import chosen_folder, local_file, read_local
+from moe_keras.data.local_files import (
+    FOLDER_VARIABLE,
+    chosen_folder,
+    expanded,
+    is_there,
+    local_file,
+    read_local,
+)
 from moe_keras.data.network import network_problem
-from moe_keras.data.npz import write_npz
 from moe_keras.data.specs import SPECS, get_spec
+from moe_keras.npz import write_npz
 
 
 @dataclass(frozen=True)
 class Location:
-    """Where a dataset comes from.
+    """Source and path of a dataset.
 
     Attributes:
-        name, title: "cifar10", "CIFAR-10".
-        source: "local file", "Keras cache", "download" or "stand-in".
-        path: the file, or None while there is none.
-        note: one sentence for people.
+        name, title: Strings such as "cifar10" and "CIFAR-10".
+        source: String, "local file", "Keras cache", "download", "stand-in" or "missing".
+        path: Path of the file, or `None` while there is none.
+        note: String, one sentence for people.
     """
 
     name: str
@@ -31,14 +38,14 @@ class Location:
 
 @dataclass(frozen=True)
 class Verification:
-    """What was verified of a dataset; that there is one means that nothing was wrong.
+    """Result of a successful verification of a dataset.
 
     Attributes:
-        name, title: "cifar10", "CIFAR-10".
-        path: the file that was read.
-        content_known: whether each image and label was compared with the published dataset; if not,
-            shapes, types, counts and class balance were.
-        note: one sentence for people.
+        name, title: Strings such as "cifar10" and "CIFAR-10".
+        path: Path of the file that was read.
+        content_known: Boolean, whether each image and label was compared with the published
+            dataset; if not, shapes, types, counts and class balance were.
+        note: String, one sentence for people.
     """
 
     name: str
@@ -49,14 +56,14 @@ class Verification:
 
 
 def locate(name, data_dir=None):
-    """Where `load` would take a dataset from, without reading or downloading it.
+    """Locate a dataset without reading or downloading it.
 
     Args:
-        name: "cifar10", "mnist" or "fashion_mnist".
-        data_dir: as for `load`.
+        name: String, name of a dataset in `SPECS`, such as "cifar10".
+        data_dir: Path, as for `load`.
 
     Returns:
-        A `Location`.
+        `Location` with `source`, `path` and `note`.
 
     Raises:
         ValueError, FileNotFoundError: as `load` does for names and folders.
@@ -68,7 +75,12 @@ def locate(name, data_dir=None):
     files = cached_files(spec)
     if files:
         return Location(name, spec.title, "Keras cache", files[0], f"Keras has it at {files[0]}")
-    problem = network_problem(spec.origin)
+    problem = "it has no address" if spec.origin is None else network_problem(spec.origin)
+    if problem and spec.painter is None:
+        note = (
+            f"not here, and no download ({problem}); put {spec.file_name} into ${FOLDER_VARIABLE}"
+        )
+        return Location(name, spec.title, "missing", None, note)
     if problem:
         note = f"not here, and no download ({problem}): generated images would take its place"
         return Location(name, spec.title, "stand-in", None, note)
@@ -77,18 +89,18 @@ def locate(name, data_dir=None):
 
 
 def fetch(name, data_dir=None):
-    """Get a verified copy of a dataset.
+    """Download a verified copy of a dataset.
 
     With a folder (data_dir, else $MOE_KERAS_DATA) a file `<name>.npz` is written there, whole or
     not at all; one that is there already is verified and left alone. Without a folder Keras
     downloads the data into its cache. The stand-in is never fetched.
 
     Args:
-        name: "cifar10", "mnist" or "fashion_mnist".
-        data_dir: folder for the file; it is made if need be.
+        name: String, name of a dataset in `SPECS`, such as "cifar10".
+        data_dir: Path of the folder for the file; it is made if need be.
 
     Returns:
-        The `Location` of the copy.
+        `Location` of the copy.
 
     Raises:
         ValueError: for an unknown name or damaged data.
@@ -98,7 +110,7 @@ def fetch(name, data_dir=None):
     spec = get_spec(name)
     folder = chosen_folder(data_dir)
     path = None if folder is None else folder / spec.file_name
-    if path is not None and path.is_file():
+    if path is not None and is_there(path):
         read_local(path, spec)
         return Location(name, spec.title, "local file", path, f"{path} was there and is intact")
     if folder is not None:
@@ -116,14 +128,15 @@ def fetch(name, data_dir=None):
 
 
 def verify(target, name=None):
-    """Read a dataset and verify all that is known about it.
+    """Verify a dataset: shapes, types, counts, class balance and content.
 
     Args:
-        target: a .npz file, or the name of a dataset to verify the copy that `load` would find.
-        name: which dataset the file should hold, if the file is not called `<name>.npz`.
+        target: Path of a .npz file, or name of a dataset, to verify the copy that `load` would
+            find.
+        name: String, the dataset that the file should hold, if the file is not called `<name>.npz`.
 
     Returns:
-        A `Verification`.
+        `Verification` with `path`, `content_known` and `note`.
 
     Raises:
         ValueError: if the data is damaged, altered or of another form, or the dataset is unknown.
@@ -140,7 +153,7 @@ def verify(target, name=None):
         path, in_keras_cache = location.path, location.source == "Keras cache"
         read = load_from_keras(spec) if in_keras_cache else read_local(path, spec)
     else:
-        path = Path(target).expanduser()
+        path = expanded(target)
         if name is None and path.stem not in SPECS:
             raise ValueError(
                 f"Expected a file called {', '.join(f'{known}.npz' for known in SPECS)}, or `name` "

@@ -1,4 +1,4 @@
-"""Arrays in IDX files: the format in which MNIST was published.
+"""Read and write IDX files, the format in which MNIST was published.
 
 A file is a header and the bytes of the array, nothing else: two zero bytes, a byte for the type of
 the numbers, a byte for the number of dimensions, each size in four bytes (the highest first), and
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from moe_keras.files import replacing
+from moe_common.files import replacing
 
 TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 CODES = {np.dtype(kind): code for code, kind in TYPES.items()}
@@ -21,13 +21,13 @@ _AGAIN = "Get a complete copy of the file."
 
 
 def read_idx(path):
-    """The array in an IDX file.
+    """Read the array in an IDX file.
 
     Args:
-        path: the file, plain or compressed with gzip, whatever it is called.
+        path: Path of the file, plain or compressed with gzip, whatever it is called.
 
     Returns:
-        An array of the type and shape that the header tells, in the machine's byte order.
+        Array of the type and shape in the header, in the machine's byte order.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -70,9 +70,8 @@ def write_idx(array, path):
     """Write an array into an IDX file, all of it or nothing.
 
     Args:
-        array: at least one dimension and at most 255, of uint8, int8, int16, int32, float32 or
-            float64.
-        path: the file; a name that ends in .gz is compressed with gzip.
+        array: Array of 1 to 255 dimensions, of uint8, int8, int16, int32, float32 or float64.
+        path: Path of the file; if its name ends in .gz, it is compressed with gzip.
 
     Returns:
         None.
@@ -98,14 +97,14 @@ def write_idx(array, path):
 
 
 def read_idx_pair(images, labels):
-    """Images and their labels, from two IDX files that belong together.
+    """Read images and their labels from two IDX files.
 
     Args:
-        images: file of uint8 images, of shape (N, height, width).
-        labels: file of uint8 labels, of shape (N,).
+        images: Path of the file of uint8 images (N, height, width).
+        labels: Path of the file of uint8 labels (N,).
 
     Returns:
-        The two arrays.
+        Two arrays, images and labels.
 
     Raises:
         FileNotFoundError: if one of the files is not there.

@@ -1,32 +1,32 @@
-"""Loading through Keras's own loaders: from its cache, else by download."""
+"""Load a dataset through `keras.datasets`: from its cache, else by download."""
 
 import contextlib
 import gzip
-import hashlib
 import http.client
 import os
+import shutil
 import socket
 import ssl
+import sys
 import tempfile
 from pathlib import Path
 
 import keras
 
+from moe_common.keras_home import keras_home
+from moe_common.locking import locked
 from moe_keras.data.content import verified
+from moe_keras.data.download import SILENCE_SECONDS, has_checksum, whole_downloads
 from moe_keras.data.local_files import FOLDER_VARIABLE
 from moe_keras.data.network import network_problem
 
-# A server that says nothing for this long is taken for dead; Keras alone would wait for ever.
-SILENCE_SECONDS = 30
-
-
-def keras_home():
-    """Keras's own folder: $KERAS_HOME, else ~/.keras."""
-    return Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser()
+# So long one process waits for another that downloads the same.
+WAIT_SECONDS = 3600
+ARCHIVE = "_archive"  # the end of the name of what Keras unpacks, into a folder without it
 
 
 def cache_folder():
-    """Where Keras keeps downloads: its own folder, or a temporary one if that is read-only."""
+    """Path where Keras keeps downloads: its own folder, or a temporary one if that is read-only."""
     home = keras_home()
     if os.access(home, os.W_OK):
         return home
@@ -34,36 +34,64 @@ def cache_folder():
 
 
 def cached_files(spec):
-    """The files in Keras's cache that hold a dataset if all are there, else an empty list."""
+    """Files in Keras's cache that hold a dataset if all are there, else an empty list."""
     files = [cache_folder() / name for name in spec.cache_files]
-    return files if all(file.is_file() for file in files) else []
+    try:
+        return files if all(file.is_file() for file in files) else []
+    except OSError as error:
+        raise _unreadable(error) from error
 
 
 def load_from_keras(spec):
-    """A dataset's arrays through Keras's loader, downloaded with its progress bar unless cached.
+    """Load a dataset through `keras.datasets`, downloaded with a progress bar unless cached.
+
+    A file in the cache that an interrupted download left is downloaded anew, if there is a network;
+    two processes that want the same download it once.
 
     Keras 3.15 reads CIFAR-10's files with an unpickler that can rebuild nothing but NumPy arrays,
     and the checksum of their archive is verified before that.
 
     Args:
-        spec: the dataset's `DatasetSpec`.
+        spec: `DatasetSpec` of the dataset.
 
     Returns:
-        A dictionary with x_train, y_train, x_test and y_test as `verified` gives them.
+        Dictionary with x_train, y_train, x_test and y_test as `verified` returns them.
 
     Raises:
         ConnectionError: if the data must be downloaded and cannot be.
-        ValueError: if what Keras has cached is damaged or altered; says which file to delete.
-        OSError: if Keras cannot write into its cache.
+        ValueError: if what Keras has cached is damaged or altered and cannot be downloaded anew;
+            says which file to delete.
+        OSError: if Keras cannot read its cache or write into it.
     """
-    _refuse_damaged(spec)
-    if not cached_files(spec):
-        problem = network_problem(spec.origin)
-        if problem:
-            raise _no_download(spec, problem)
+    if spec.origin is None:
+        raise ConnectionError(
+            f"Expected a local file of {spec.title}, which cannot be downloaded. Received: no "
+            f"{spec.file_name}. Put it into a folder and set {FOLDER_VARIABLE} to it."
+        )
+    with _alone(spec):
+        _make_way(spec)
+        if not cached_files(spec):
+            problem = network_problem(spec.origin)
+            if problem:
+                raise _no_download(spec, problem)
+        try:
+            return _loaded(spec)
+        except (ValueError, OSError):
+            unpacked = [folder for folder in _unpacked(spec) if folder.is_dir()]
+            if not unpacked or not cached_files(spec):
+                raise
+            # The archive is whole; what was unpacked from it may have been cut short.
+            for folder in unpacked:
+                shutil.rmtree(folder, ignore_errors=True)
+            return _loaded(spec)
+
+
+def _loaded(spec):
+    """The arrays that Keras's loader gives, verified."""
     loader = getattr(keras.datasets, spec.name).load_data
+    checksums = {Path(name).name: checksum for name, checksum in spec.cache_files.items()}
     try:
-        with _socket_timeout(SILENCE_SECONDS):
+        with _socket_timeout(SILENCE_SECONDS), whole_downloads(checksums):
             (x_train, y_train), (x_test, y_test) = loader()
     except Exception as error:
         raise _explained(error, spec) from error
@@ -93,23 +121,72 @@ def _no_download(spec, problem):
     )
 
 
-def _refuse_damaged(spec):
+def _unpacked(spec):
+    """The folders into which Keras unpacks archives."""
+    return [
+        cache_folder() / name.removesuffix(ARCHIVE)
+        for name in spec.cache_files
+        if name.endswith(ARCHIVE)
+    ]
+
+
+@contextlib.contextmanager
+def _alone(spec):
+    """Let one process at a time download and unpack a dataset; others wait."""
+    ready = bool(cached_files(spec)) and all(folder.is_dir() for folder in _unpacked(spec))
+    if ready or not os.access(cache_folder(), os.W_OK):
+        yield
+        return
+    lock = cache_folder() / "moe_keras" / f".{spec.name}.lock"
+    with contextlib.ExitStack() as stack:
+        expected = f"Expected to download {spec.title} alone."
+        try:
+            stack.enter_context(locked(lock, expected))
+        except BlockingIOError:
+            print(f"Another process downloads {spec.title}; waiting ...", file=sys.stderr)
+            stack.enter_context(locked(lock, expected, WAIT_SECONDS))
+        except OSError:
+            pass  # a disk that takes no lock will say more of itself when the data comes
+        yield
+
+
+def _damaged(spec):
+    """The files in the cache that are not what was published."""
     for name, checksum in spec.cache_files.items():
         file = cache_folder() / name
-        if not file.is_file():
-            continue
-        algorithm, expected = checksum.split(":")
-        with open(file, "rb") as stream:
-            # MD5 because that is what was published; it guards against damage, not against malice.
-            received = hashlib.file_digest(
-                stream, lambda kind=algorithm: hashlib.new(kind, usedforsecurity=False)
-            )
-        if received.hexdigest() != expected:
-            raise ValueError(
-                f"Expected Keras's copy of {spec.title} with {algorithm} {expected[:16]}.... "
-                f"Received: {file} with {received.hexdigest()[:16]}..., so it is damaged, perhaps "
-                "by an interrupted download. Delete it and load again: it will be downloaded anew."
-            )
+        try:
+            if file.is_file() and not has_checksum(file, checksum):
+                yield file, checksum
+        except OSError as error:
+            raise _unreadable(error) from error
+
+
+def _make_way(spec):
+    """Remove damaged files, if they can be downloaded anew."""
+    for file, _ in _damaged(spec):
+        if network_problem(spec.origin):
+            _refuse_damaged(spec)
+        print(f"{file} is damaged and is downloaded anew.", file=sys.stderr)
+        try:
+            file.unlink()
+        except OSError as error:
+            raise _unreadable(error) from error
+
+
+def _refuse_damaged(spec):
+    for file, checksum in _damaged(spec):
+        raise ValueError(
+            f"Expected Keras's copy of {spec.title} with {checksum[:24]}.... "
+            f"Received: {file} with another content, so it is damaged, perhaps "
+            "by an interrupted download. Delete it and load again: it will be downloaded anew."
+        )
+
+
+def _unreadable(error):
+    return OSError(
+        f"Expected a Keras cache of one's own, to read and write. Received: {cache_folder()} "
+        f"({error}). Change its permissions, or set KERAS_HOME to another folder."
+    )
 
 
 def _explained(error, spec):
@@ -118,6 +195,8 @@ def _explained(error, spec):
     network = (ConnectionError, TimeoutError, ssl.SSLError, http.client.HTTPException)
     if isinstance(error, network) or "URL fetch failure" in str(error):
         return _no_download(spec, error)
+    if isinstance(error, PermissionError):
+        return _unreadable(error)
     if isinstance(error, OSError) and not isinstance(error, gzip.BadGzipFile):
         return OSError(
             f"Expected a cache folder with {2 * spec.megabytes} MB free to keep {spec.title} in. "

@@ -1,4 +1,4 @@
-"""Whether a host can be reached, found out quickly."""
+"""Test whether a host can be reached, within seconds."""
 
 import socket
 import threading
@@ -9,14 +9,14 @@ SECONDS = 5.0
 
 
 def network_problem(url, seconds=SECONDS):
-    """Why a download from `url` cannot start, or None if its host (or the proxy for it) answers.
+    """Reason why a download cannot start, or `None` if the host (or the proxy for it) answers.
 
     Args:
-        url: what is to be downloaded.
-        seconds: how long to wait for an answer.
+        url: String, address to download from.
+        seconds: Float, seconds to wait for an answer.
 
     Returns:
-        A short reason such as "www.example.org: Name or service not known", or None.
+        String, a short reason such as "www.example.org: Name or service not known", or `None`.
     """
     parts = urlsplit(url)
     proxy = getproxies().get(parts.scheme)

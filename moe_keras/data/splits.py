@@ -1,15 +1,16 @@
-"""Splitting and thinning labelled images so that every class keeps its share."""
+"""Stratified split and stratified subset."""
 
 import numpy as np
 
 
 def split_validation(labels, count, seed):
-    """Which training images to train on and which to hold out.
+    """Stratified split into training and validation indices.
 
     Args:
-        labels: labels (N,) of the training part.
-        count: images to hold out, as evenly over the classes as their sizes allow.
-        seed: which images; the same seed gives the same ones.
+        labels: Integer array (N,), labels of the training part.
+        count: Integer, number of images to hold out, as evenly over the classes as their sizes
+            allow.
+        seed: Integer, seed of the choice; the same seed gives the same images.
 
     Returns:
         Two sorted index arrays that share nothing: kept (N - count,) and held out (count,).
@@ -34,12 +35,12 @@ def split_validation(labels, count, seed):
 
 
 def thin(labels, fraction, seed):
-    """Sorted indices of a fraction of the images of every class, at least one image a class.
+    """Stratified subset: sorted indices of a fraction of each class, at least one image a class.
 
     Args:
-        labels: labels (N,).
-        fraction: share to keep, above 0 and at most 1.
-        seed: which images; the same seed gives the same ones.
+        labels: Integer array (N,), labels.
+        fraction: Float above 0 and at most 1, fraction to keep.
+        seed: Integer, seed of the choice; the same seed gives the same images.
 
     Raises:
         ValueError: if the fraction is out of range.

@@ -1,4 +1,4 @@
-"""Batch normalisation in one kernel."""
+"""Batch normalization in one kernel."""
 
 import keras
 from keras import ops
@@ -13,14 +13,14 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
     mean and variance are those of the batch in training and the moving ones in inference. Keras
     takes a dozen operations for that, in float32 whatever the policy; one kernel that reads and
     writes 16 bits makes a step of a convolutional network in bfloat16 about twice as quick. On
-    other backends, with a mask, and without scale or centre, it is Keras's own.
+    other backends, with a mask, and without scale or center, it is Keras's own.
 
     Args:
         **kwargs: those of `keras.layers.BatchNormalization`.
 
     Call arguments:
         inputs: tensor of shape (B, height, width, channels).
-        training: whether to normalise by the batch.
+        training: Boolean, whether to normalize by the batch.
 
     Returns:
         Tensor of the inputs' shape.
@@ -31,10 +31,10 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
     Example:
 
     >>> import numpy as np
-    >>> from moe_keras.experts import FusedBatchNormalization
+    >>> from moe_keras.experts.batch_norm import FusedBatchNormalization
     >>> images = np.random.default_rng(0).normal(3, 2, size=(8, 4, 4, 2)).astype("float32")
-    >>> normalised = ops.convert_to_numpy(FusedBatchNormalization()(images, training=True))
-    >>> float(abs(normalised.mean()).round(3)), float(normalised.std().round(2))
+    >>> normalized = ops.convert_to_numpy(FusedBatchNormalization()(images, training=True))
+    >>> float(abs(normalized.mean()).round(3)), float(normalized.std().round(2))
     (0.0, 1.0)
     """
 

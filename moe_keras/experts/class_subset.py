@@ -1,27 +1,28 @@
-"""An expert for some of the classes, heard among experts for all of them."""
+"""Expert for a subset of the classes."""
 
 import keras
 from keras import ops
 
 from moe_keras.arguments import distinct_ids, positive_integer
 from moe_keras.experts.expert import Expert
-from moe_keras.nested import output_shape
+from moe_keras.serialization import output_shape
 
 
 @keras.saving.register_keras_serializable(package="moe_keras")
 class ClassSubset(Expert):
-    """Spreads an expert's class probabilities over all classes, with 0 for those it does not know.
+    """Expert for a subset of the classes: probability 0 for those that it does not know.
 
         y[class_ids[j]] = layer(x)[j],    y[c] = 0 for every other c
 
     Args:
-        layer: a Keras layer or model with outputs of shape (B, ..., C_sub).
-        class_ids: for each of its C_sub outputs the class it stands for, from 0 to
-            `num_classes - 1`.
-        num_classes: C, the number of all classes.
+        layer: Keras layer or model with outputs of shape (B, ..., C_sub).
+        class_ids: Tuple of integers: for each of its C_sub outputs the class it stands for, from 0
+            to `num_classes - 1`.
+        num_classes: Integer, number of all classes C.
 
     Call arguments:
         inputs: what the layer takes.
+        mask: passed on to the layer, and to the layers inside.
         training: passed on to the layer.
 
     Returns:
@@ -53,8 +54,8 @@ class ClassSubset(Expert):
                 f"Received: {len(self.class_ids)} class ids for outputs of shape {shape}"
             )
 
-    def call(self, inputs, training=None):
-        known = super().call(inputs, training=training)  # (B, ..., C_sub)
+    def call(self, inputs, mask=None, training=None):
+        known = super().call(inputs, mask=mask, training=training)  # (B, ..., C_sub)
         zero = ops.zeros_like(known[..., :1])
         # A gather from (known, 0), not a product with a 0/1 matrix: it is exact on every device.
         column = {class_id: j for j, class_id in enumerate(self.class_ids)}

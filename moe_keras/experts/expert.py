@@ -1,9 +1,10 @@
-"""Any layer or model as an expert."""
+"""Wrapper: any layer or model as an expert."""
 
 import keras
 
 from moe_keras.layer import MoELayer
-from moe_keras.nested import output_shape, serialize
+from moe_keras.masks import call_masked
+from moe_keras.serialization import output_shape, serialize
 
 
 @keras.saving.register_keras_serializable(package="moe_keras")
@@ -14,10 +15,11 @@ class Expert(MoELayer, keras.layers.Wrapper):
     is the base of those that change something: `FrozenExpert`, `ClassSubset`.
 
     Args:
-        layer: a Keras layer or model.
+        layer: Keras layer or model.
 
     Call arguments:
         inputs: what the layer takes; in the layer's own dtype, since the wrapper casts nothing.
+        mask: passed on to the layer, and to the layers inside.
         training: passed on to the layer.
 
     Returns:
@@ -46,8 +48,8 @@ class Expert(MoELayer, keras.layers.Wrapper):
     def build(self, input_shape):
         output_shape(self.layer, input_shape)
 
-    def call(self, inputs, training=None):
-        return self.layer(inputs, training=training)
+    def call(self, inputs, mask=None, training=None):
+        return call_masked(self.layer, inputs, mask, training)
 
     def get_config(self):
         return {**super().get_config(), "layer": serialize(self.layer)}

@@ -1,29 +1,34 @@
-"""An expert that no longer learns."""
+"""Frozen expert: a wrapper without training."""
 
 import keras
 
 from moe_keras.experts.expert import Expert
+from moe_keras.masks import call_masked
 
 
 @keras.saving.register_keras_serializable(package="moe_keras")
 class FrozenExpert(Expert):
-    """Wraps a trained layer or model so that training on top of it does not change it.
+    """Frozen expert: wraps a trained layer or model so that further training leaves it alone.
 
         E(x) = layer(x), in inference mode, with constant weights
 
     Two things have to be switched off. `trainable = False` stops the optimizer, but dropout would
-    still drop and batch normalisation could still update its statistics; so the layer is also
+    still drop and batch normalization could still update its statistics; so the layer is also
     always called with `training=False`. Setting `trainable = True` on a model around it does not
     thaw it. Gradients still pass through to its inputs.
 
     The layer itself is frozen, wherever else it is used. To train it again, set `trainable = True`
-    on the layer, not on this wrapper.
+    on the layer, not on this wrapper; a copy and a saved model keep that.
+
+    Keras's weights files name a layer by its class, so a model with an `Expert` in this place
+    cannot read this one's. Save and load the weights of `layer`, which are the same in both.
 
     Args:
-        layer: a Keras layer or model.
+        layer: Keras layer or model.
 
     Call arguments:
         inputs: what the layer takes.
+        mask: passed on to the layer, and to the layers inside.
         training: has no effect on the layer.
 
     Returns:
@@ -53,11 +58,30 @@ class FrozenExpert(Expert):
 
     @trainable.setter
     def trainable(self, value):
-        # A model sets its layers' `trainable` along with its own; here that only freezes again.
-        self.layer.trainable = False
+        # A model sets its layers' `trainable` along with its own, also when it is loaded: the layer
+        # stays as it is, be it frozen or thawed.
+        pass
 
-    def call(self, inputs, training=None):
-        outputs = self.layer(inputs, training=False)
+    def call(self, inputs, mask=None, training=None):
+        outputs = call_masked(self.layer, inputs, mask, training=False)
         # Keras hands the last `training` it saw on to later layers that are not told theirs, so the
         # outer value must be put back, or dropout after this layer would be off as well.
         return self.hand_back(outputs, training=training)
+
+    def get_config(self):
+        thawed = [i for i, layer in enumerate(_parts(self.layer)) if layer.trainable]
+        return {**super().get_config(), **({"thawed": thawed} if thawed else {})}
+
+    @classmethod
+    def from_config(cls, config):
+        thawed = config.get("thawed", ())
+        expert = super().from_config({k: v for k, v in config.items() if k != "thawed"})
+        if thawed:
+            for i, layer in enumerate(_parts(expert.layer)):  # outer ones first, they set all
+                layer.trainable = i in thawed
+        return expert
+
+
+def _parts(layer):
+    """The layer and those inside, outer ones first."""
+    return list(layer._flatten_layers())

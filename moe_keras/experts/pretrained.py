@@ -1,28 +1,35 @@
-"""Networks that come trained with the package."""
+"""Pretrained networks that come with the package."""
 
 import hashlib
 import json
-import zipfile
 from pathlib import Path
 
 import numpy as np
 
+from moe_common.files import replacing, write_text
 from moe_keras.experts.frozen import FrozenExpert
 from moe_keras.experts.vgg import vgg
-from moe_keras.files import replacing, write_text
+from moe_keras.json_files import misfit, read_json
+from moe_keras.npz import read_npz
 
 FOLDER = Path(__file__).parent / "weights"
+CARD = {
+    **dict.fromkeys(("network", "dataset", "command", "sha256"), str),
+    "classes": [str],
+    "widths": [int],
+    "input_shape": [int],
+}
 
 
 def pretrained_vgg(network, dataset="cifar10", folder=None):
-    """A trained and frozen `vgg` that comes with the package: nothing is downloaded.
+    """Pretrained, frozen `vgg` that comes with the package: nothing is downloaded.
 
     Args:
-        network: "base" (all classes), a group's name such as "natural" or "artificial" (its classes
-            alone), or "group-gate" (which group).
-        dataset: what it was trained on, as the `key` of a `data.Dataset` says: "cifar10", or
+        network: String, "base" (all classes), a group's name such as "natural" or "artificial" (its
+            classes alone), or "group-gate" (which group).
+        dataset: String, what it was trained on, the `key` of a `data.Dataset`: "cifar10", or
             "cifar10-stand-in" for the generated images.
-        folder: where to look, as `pretrain` writes it; `None`: in the package.
+        folder: Path, where to look, as `pretrain` writes it; `None`: in the package.
 
     Returns:
         `FrozenExpert` from images (B, height, width, channels), pixel values 0 to 255, to
@@ -63,7 +70,7 @@ def pretrained_vgg(network, dataset="cifar10", folder=None):
 
 
 def pretrained_card(network, dataset="cifar10", folder=None):
-    """How a trained network came to be, and how well it does: a dict.
+    """Model card of a pretrained network: a dict with its training and its accuracy.
 
     Args:
         network: as for `pretrained_vgg`.
@@ -88,14 +95,14 @@ def pretrained_card(network, dataset="cifar10", folder=None):
 
 def _read_card(path):
     card = path.with_suffix(".json")
-    keys = {"network", "dataset", "classes", "widths", "input_shape", "command", "sha256"}
     try:
-        about = json.loads(card.read_text("utf-8"))
-        missing = keys - set(about)
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"Expected {card} to be a card. Received: {error}") from error
-    if missing:
-        raise ValueError(f"Expected {card} to be a card. Received: one without {sorted(missing)}")
+        about = read_json(card, dict | list)
+        missing = set(CARD) - set(about)
+        fault = f"one without {sorted(missing)}" if missing else misfit(about, CARD, "a card that")
+    except ValueError as error:
+        raise ValueError(f"Expected {card} to be a card. {error}") from error
+    if fault:
+        raise ValueError(f"Expected {card} to be a card. Received: {fault}")
     return about
 
 
@@ -146,8 +153,5 @@ def load_weights(path):
             f"Expected {path} with SHA-256 {about['sha256']}, as its card says; damaged or not "
             f"the file that the card is about. Install moe-keras anew. Received: SHA-256 {digest}"
         )
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return [np.float32(file[name]) for name in sorted(file.files)], about
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(f"Expected {path} to hold arrays. Received: {error}") from error
+    arrays = read_npz(path, "Install moe-keras anew.")
+    return [np.float32(arrays[name]) for name in sorted(arrays)], about

@@ -7,9 +7,9 @@ from moe_keras.experts.batch_norm import FusedBatchNormalization
 
 
 def vgg(num_classes, widths=(32, 64, 128), input_shape=(32, 32, 3), name=None, dtype=None):
-    """Build a classifier of images from blocks of convolution, normalisation and pooling.
+    """Build a classifier of images from blocks of convolution, normalization and pooling.
 
-    A first layer of 2x2 convolutions with ReLU finds colours and edges. Each block after it is
+    A first layer of 2x2 convolutions with ReLU finds colors and edges. Each block after it is
     `conv 3x3, max pooling, batch norm, ReLU, conv 3x3, batch norm, ReLU`, without shortcuts;
     pooling comes after the first convolution, so that the second one costs a quarter. Then the
     largest value of each filter over the image, and one dense softmax layer:
@@ -21,11 +21,11 @@ def vgg(num_classes, widths=(32, 64, 128), input_shape=(32, 32, 3), name=None, d
         -> probabilities (B, C)
 
     Args:
-        num_classes: number of classes C, 2 or more.
-        widths: number of filters of each block.
-        input_shape: (height, width, channels); each block halves height and width.
-        name: name of the model.
-        dtype: dtype or dtype policy of its layers, such as "mixed_bfloat16"; pixel values are
+        num_classes: Integer, number of classes C, 2 or more.
+        widths: Tuple of integers, number of filters of each block.
+        input_shape: Tuple (height, width, channels); each block halves height and width.
+        name: String, name of the model.
+        dtype: String or dtype policy of its layers, such as "mixed_bfloat16"; pixel values are
             scaled and probabilities taken in float32 in any case.
 
     Returns:
@@ -43,7 +43,7 @@ def vgg(num_classes, widths=(32, 64, 128), input_shape=(32, 32, 3), name=None, d
 
     Reference:
         Simonyan and Zisserman (2015), Very Deep Convolutional Networks for Large-Scale Image
-        Recognition, section 2.1 (3x3 convolutions); batch normalisation after Ioffe and Szegedy
+        Recognition, section 2.1 (3x3 convolutions); batch normalization after Ioffe and Szegedy
         (2015).
     """
     if num_classes < 2:

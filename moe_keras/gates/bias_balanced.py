@@ -1,17 +1,19 @@
-"""The gate that balances its experts without a loss."""
+"""Top-k gate with auxiliary-loss-free load balancing."""
 
 import keras
 from keras import ops
 
-from moe_keras.arguments import expert_choice, number_from_0, positive_integer
+from moe_keras.arguments import non_negative_float, positive_integer, valid_top_k
 from moe_keras.gates.choice import choose, spread
 from moe_keras.gates.gate import Gate
 from moe_keras.losses.tokens import token_mean
+from moe_keras.masks import clear_padding
+from moe_keras.precision import float32_or_better_dtype
 
 
 @keras.saving.register_keras_serializable(package="moe_keras")
 class BiasBalancedGate(Gate):
-    """Chooses k experts of each token, with a handicap for the busy ones.
+    """Top-k gate, balanced without an auxiliary loss by a bias against busy experts.
 
         logits = x W
         probabilities = softmax(logits)
@@ -31,13 +33,14 @@ class BiasBalancedGate(Gate):
     sum 1 and the bias is on their scale.
 
     Args:
-        num_experts: E, how many experts there are.
-        top_k: k, how many of them each token gets.
-        update_rate: how far a bias moves in a batch, 0 or more.
+        num_experts: Integer, number of experts E.
+        top_k: Integer, number of experts for each token k, from 1 to E.
+        update_rate: Float, step of the bias in a batch, 0 or more.
 
     Call arguments:
         inputs: tensor of shape (B, ..., D).
-        mask: boolean tensor of shape (B, ...); what is False does not count as load.
+        mask: boolean tensor of shape (B, ...); what is False chooses no expert, index -1, and does
+            not count as load.
 
     Returns:
         A dict: `"logits"` and `"probabilities"`, both of shape (B, ..., E), and `"weights"`, shape
@@ -67,8 +70,8 @@ class BiasBalancedGate(Gate):
     def __init__(self, num_experts, top_k=2, update_rate=0.001, **kwargs):
         super().__init__(**kwargs)
         self.num_experts = positive_integer("num_experts", num_experts)
-        self.top_k = expert_choice(top_k, self.num_experts)
-        self.update_rate = number_from_0("update_rate", update_rate)
+        self.top_k = valid_top_k(top_k, self.num_experts)
+        self.update_rate = non_negative_float("update_rate", update_rate)
         self.dense = keras.layers.Dense(self.num_experts, use_bias=False, dtype=self.dtype_policy)
 
     def build(self, input_shape):
@@ -78,15 +81,17 @@ class BiasBalancedGate(Gate):
             initializer="zeros",
             trainable=False,
             autocast=False,
+            # In 16 bits a bias of 1 would be too large to take a step of 0.001.
+            dtype=float32_or_better_dtype(self.variable_dtype),
             aggregation="mean",  # replicas see other tokens, but must agree on the bias
             name="bias",
         )
 
     def call(self, inputs, mask=None, training=None):
-        logits = self.dense(inputs)  # (B, ..., E)
+        logits = self.dense(clear_padding(inputs, mask))  # (B, ..., E)
         probabilities = ops.softmax(logits)
-        scores = probabilities + ops.cast(self.bias, probabilities.dtype)
-        choice = choose(logits, probabilities, self.top_k, scores)  # (B, ..., k)
+        scores = ops.cast(probabilities, self.bias.dtype) + self.bias  # (B, ..., E)
+        choice = choose(logits, probabilities, self.top_k, scores, mask)  # (B, ..., k)
         if training and self.trainable:
             self._update(choice["indices"], mask)
         return {"logits": logits, "probabilities": probabilities, **choice}

@@ -1,9 +1,11 @@
-"""How a sparse gate chooses: the one place where experts are picked and weighed."""
+"""Top-k selection: the one place where experts are chosen and weighed."""
 
 from keras import ops
 
+from moe_keras.masks import drop_choices
 
-def choose(logits, probabilities, top_k, scores=None):
+
+def choose(logits, probabilities, top_k, scores=None, mask=None):
     """The `top_k` experts with the largest scores, and their weights.
 
     For k = 1 the weight is the probability; for k > 1 the probabilities of the chosen are divided
@@ -13,9 +15,11 @@ def choose(logits, probabilities, top_k, scores=None):
     Args:
         logits: tensor of shape (..., E).
         probabilities: softmax(logits), same shape.
-        top_k: k, from 1 to E.
+        top_k: Integer, k, from 1 to E.
         scores: tensor of shape (..., E) that decides who is chosen; the probabilities if `None`.
             They have no part in the weights.
+        mask: boolean tensor of shape (...), or of its first axes; where it is False nobody is
+            chosen: the indices are `NO_EXPERT`, the weights 0.
 
     Returns:
         A dict: `"indices"`, int32, best first, and `"weights"`, both of shape (..., k).
@@ -35,7 +39,10 @@ def choose(logits, probabilities, top_k, scores=None):
         weights = ops.take_along_axis(probabilities, indices, axis=-1)
     else:
         weights = ops.softmax(ops.take_along_axis(logits, indices, axis=-1))
-    return {"indices": ops.cast(indices, "int32"), "weights": weights}
+    indices = ops.cast(indices, "int32")
+    if mask is not None:
+        indices, weights = drop_choices(indices, weights, probabilities.shape[-1], mask)
+    return {"indices": indices, "weights": weights}
 
 
 def spread(weights, indices, num_experts):
@@ -43,8 +50,8 @@ def spread(weights, indices, num_experts):
 
     Args:
         weights: tensor of shape (..., k).
-        indices: tensor of shape (..., k), no expert twice.
-        num_experts: E.
+        indices: tensor of shape (..., k), no expert twice; `NO_EXPERT` for none.
+        num_experts: Integer, E.
 
     Returns:
         Tensor of shape (..., E).

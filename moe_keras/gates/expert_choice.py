@@ -1,17 +1,19 @@
-"""The gate turned round: experts choose tokens."""
+"""Expert choice gate: experts choose tokens."""
 
 import math
 
 import keras
+import numpy as np
 from keras import ops
 
 from moe_keras.arguments import positive_integer, positive_number
 from moe_keras.gates.gate import Gate
+from moe_keras.masks import NO_EXPERT, clear_padding, over_axes
 
 
 @keras.saving.register_keras_serializable(package="moe_keras")
 class ExpertChoiceGate(Gate):
-    """Lets each expert choose the tokens that it wants most, as many as every other expert.
+    """Expert choice routing: each expert chooses its tokens, as many as every other expert.
 
         logits = x W
         probabilities = softmax(logits), over the experts
@@ -25,11 +27,12 @@ class ExpertChoiceGate(Gate):
     batch. It does depend on later tokens of the sequence: not for models that write from left to
     right.
 
-    A masked token is chosen only when nothing else is left, with weight 0.
+    A masked token is not chosen and does not count among the T: where a sequence has fewer choices
+    than others for that reason, the rest have index -1 and weight 0.
 
     Args:
-        num_experts: E, how many experts there are.
-        capacity_factor: how many experts a token gets on average, above 0; the paper takes 2.
+        num_experts: Integer, number of experts E.
+        capacity_factor: Float, mean number of experts a token, above 0; the paper takes 2.
 
     Call arguments:
         inputs: tensor of shape (B, T, D), T known.
@@ -75,19 +78,33 @@ class ExpertChoiceGate(Gate):
         return min(num_tokens, math.ceil(num_tokens * self.capacity_factor / self.num_experts))
 
     def call(self, inputs, mask=None):
-        logits = self.dense(inputs)  # (B, T, E)
-        probabilities = ops.softmax(logits)
-        wanted = probabilities
+        num_tokens = inputs.shape[1]
+        logits = self.dense(clear_padding(inputs, mask))  # (B, T, E)
+        probabilities = wanted = ops.softmax(logits)
         if mask is not None:
-            wanted = ops.where(ops.expand_dims(ops.cast(mask, "bool"), -1), wanted, 0)
+            mask = ops.cast(mask, "bool")
+            wanted = ops.where(over_axes(mask, wanted), wanted, -1.0)  # padding comes last
         by_expert = ops.transpose(wanted, (0, 2, 1))  # (B, E, T)
-        weights, indices = ops.top_k(by_expert, self.capacity(inputs.shape[1]))
+        weights, indices = ops.top_k(by_expert, self.capacity(num_tokens))
+        indices = ops.cast(indices, "int32")
+        if mask is not None:
+            # As many choices as a sequence without the padding would have.
+            capacities = np.array([self.capacity(t) for t in range(num_tokens + 1)], "int32")
+            size = ops.take(capacities, ops.sum(ops.cast(mask, "int32"), axis=1))  # (B,)
+            there = ops.arange(indices.shape[-1]) < ops.reshape(size, (-1, 1, 1))
+            indices = ops.where(there, indices, NO_EXPERT)
+            weights = ops.where(there, weights, ops.zeros_like(weights))
         return {
             "logits": logits,
             "probabilities": probabilities,
-            "token_indices": ops.cast(indices, "int32"),  # (B, E, capacity)
+            "token_indices": indices,  # (B, E, capacity)
             "token_weights": weights,  # (B, E, capacity)
         }
+
+    def output_masks(self, inputs, outputs, mask):
+        masks = super().output_masks(inputs, outputs, mask)
+        # Their axes are experts and choices, whatever their sizes are.
+        return {**masks, "token_indices": None, "token_weights": None}
 
     def get_config(self):
         config = {"num_experts": self.num_experts, "capacity_factor": self.capacity_factor}

@@ -1,20 +1,24 @@
-"""A classifier as gate."""
+"""Gate from a classifier and groups of classes."""
 
 import keras
 from keras import ops
 
 from moe_keras.arguments import distinct_ids
 from moe_keras.gates.gate import Gate
-from moe_keras.nested import output_shape, serialize
+from moe_keras.masks import call_masked
+from moe_keras.precision import float32_or_better
+from moe_keras.serialization import output_shape, serialize
 
 # Keeps the logarithm finite where the classifier rules a group out. 1e-7 is about what float32 can
 # add to 1 (2 ** -23), so beside a probability of 1 nothing smaller could have counted anyway.
 EPSILON = 1e-7
+# How far probabilities of 16 bits may be from a sum of 1. Logits are hardly ever so near.
+SUM_TOLERANCE = 0.02
 
 
 @keras.saving.register_keras_serializable(package="moe_keras")
 class GroupGate(Gate):
-    """Lets a classifier choose: each expert's weight is the probability of its group of classes.
+    """Gate from a classifier: an expert's weight is the probability of its group of classes.
 
         s_e = sum of p_c over the classes c in group e
         logits_e = log(s_e + epsilon)
@@ -28,17 +32,22 @@ class GroupGate(Gate):
     gate; train the classifier beforehand, on group labels, or use `hard=False`. (`"logits"` stay
     soft.)
 
+    What is no distribution over the classes (numbers below 0, or a sum other than 1: a classifier
+    that gives logits) names no expert: all its `"probabilities"` are 0, which `diagnose` reports.
+    Put a softmax behind such a classifier.
+
     The classifier is trained along with the mixture unless it is frozen:
     `GroupGate(FrozenExpert(...))`.
 
     Args:
-        classifier: a Keras layer or model from the mixture's inputs to class probabilities (B, C).
-        groups: for each expert the classifier's class indices whose probabilities are summed; no
-            index twice. `None`: one class an expert, in order.
-        hard: whether one expert gets all the weight.
+        classifier: Keras layer or model from the mixture's inputs to class probabilities (B, C).
+        groups: List of E lists of integers: the class indices whose probabilities are summed for
+            each expert; no index twice. `None`: one class an expert, in order.
+        hard: Boolean, whether one expert gets all the weight.
 
     Call arguments:
         inputs: what the classifier takes.
+        mask: passed on to the classifier.
 
     Returns:
         A dict: `"logits"` and `"probabilities"`, both of shape (B, E), float32.
@@ -83,8 +92,15 @@ class GroupGate(Gate):
         if self.groups is not None:
             distinct_ids("groups", sum(self.groups, ()), limit=shape[-1])
 
-    def call(self, inputs, training=None):
-        classes = ops.cast(self.classifier(inputs, training=training), self.compute_dtype)  # (B, C)
+    def call(self, inputs, mask=None, training=None):
+        classes = call_masked(self.classifier, inputs, mask, training)  # (B, C)
+        classes = float32_or_better(ops.cast(classes, self.compute_dtype))
+        # Asked this way around, NaN is not taken for a mistake and goes on.
+        wrong = ops.logical_or(
+            ops.any(classes < -SUM_TOLERANCE, axis=-1, keepdims=True),
+            ops.abs(ops.sum(classes, axis=-1, keepdims=True) - 1) > SUM_TOLERANCE,
+        )  # (B, 1)
+        classes = ops.where(wrong, 0, classes)
         if self.groups is None:
             sums = classes
         else:
@@ -95,6 +111,7 @@ class GroupGate(Gate):
             probabilities = ops.one_hot(ops.argmax(sums, axis=-1), sums.shape[-1], dtype=sums.dtype)
         else:
             probabilities = ops.softmax(logits)
+        probabilities = ops.where(wrong, 0, probabilities)
         return {"logits": logits, "probabilities": probabilities}
 
     def get_config(self):

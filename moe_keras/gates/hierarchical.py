@@ -1,4 +1,4 @@
-"""A tree of decisions as gate."""
+"""Hierarchical gate: a tree of softmax decisions."""
 
 import math
 
@@ -11,7 +11,7 @@ from moe_keras.gates.gate import Gate
 
 @keras.saving.register_keras_serializable(package="moe_keras")
 class HierarchicalGate(Gate):
-    """Decides step by step: an expert's weight is the product of the decisions on the way to it.
+    """Hierarchical gate: an expert's weight is the product of the decisions on the way to it.
 
         scores at node n = x W_n + b_n
         decisions at node n = softmax(scores at node n), over the branches of n
@@ -28,9 +28,9 @@ class HierarchicalGate(Gate):
     all, and 0 elsewhere. A hard tree passes no gradient on. (`"logits"` stay soft.)
 
     Args:
-        branching: how many branches the nodes of each level have, from the root down, as many
-            numbers as levels. E is their product.
-        hard: whether one expert gets all the weight.
+        branching: Tuple of integers, the number of branches of each node, a number for each level
+            from the root down. E is their product.
+        hard: Boolean, whether one expert gets all the weight.
 
     Call arguments:
         inputs: tensor of shape (B, ..., D).

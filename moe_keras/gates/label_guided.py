@@ -1,20 +1,21 @@
-"""A gate that is told in training which experts belong to which label."""
+"""Gate with a guidance loss: labels teach it which experts to choose."""
 
 import keras
 import numpy as np
 
-from moe_keras.arguments import number_from_0
+from moe_keras.arguments import non_negative_float
 from moe_keras.gates.gate import Gate
 from moe_keras.losses import guidance_loss
-from moe_keras.nested import output_shape, serialize
+from moe_keras.masks import call_masked
+from moe_keras.serialization import output_shape, serialize
 
 
 @keras.saving.register_keras_serializable(package="moe_keras")
 class LabelGuidedGate(Gate):
-    """Teaches another gate with labels, by a loss of its own.
+    """Adds a guidance loss to a gate: in training, labels teach it which experts to choose.
 
         tensors = gate(inputs)
-        loss = guidance * guidance_loss(labels, tensors["logits"], label_to_expert)
+        loss = guidance_weight * guidance_loss(labels, tensors["logits"], label_to_expert)
 
     The labels have no part in the weights: in training as in use the gate sees the inputs alone,
     and what it says to an input is the same. (A gate that is handed the right expert in training,
@@ -25,24 +26,25 @@ class LabelGuidedGate(Gate):
     the weights with `Combine`, as below, or train the gate alone first.
 
     Args:
-        gate: the `Gate` to teach; any that gives `"logits"` of shape (B, ..., E).
-        label_to_expert: C rows of E numbers of 0 or more: how each label's weight should be shared
-            among the experts. Each row is divided by its sum.
-        guidance: coefficient of the loss, 0 or more. Once built, the gate holds it as the weight
-            `strength`, which a callback may assign to anneal it.
+        gate: `Gate` to teach, any that gives `"logits"` of shape (B, ..., E).
+        label_to_expert: Matrix (C, E) of numbers of 0 or more: how each label's weight should be
+            shared among the experts. Each row is divided by its sum.
+        guidance_weight: Float, coefficient of the loss, 0 or more. Once built, the gate holds it
+            as the variable `guidance_weight`, which a callback may assign to anneal it.
 
     Call arguments:
         inputs: what the gate takes.
-        labels: integer tensor of shape (B, ...), from 0 to C - 1; may be left out.
-        inputs_mask: boolean tensor of shape (B, ...); the loss leaves out what is False.
+        labels: integer tensor of shape (B, ...), from 0 to C - 1; may be left out. What has any
+            other label, -1 say, is not guided.
+        mask: boolean tensor of shape (B, ...); the loss leaves out what is False.
 
     Returns:
         What the gate returns.
 
     Raises:
         ValueError: if the gate is no Keras layer or gives no `"logits"`, the matrix is not one of
-            numbers of 0 or more with E columns and something in each row, `guidance` is below 0, or
-            the labels are not of the shape of the logits before the last axis.
+            numbers of 0 or more with E columns and something in each row, `guidance_weight` is
+            below 0, or the labels are not of the shape of the logits before the last axis.
 
     Reference:
         Jordan & Jacobs (1994), Hierarchical mixtures of experts and the EM algorithm, section 4.
@@ -56,31 +58,31 @@ class LabelGuidedGate(Gate):
     >>> from moe_keras.mixtures import Combine
     >>> gate = LabelGuidedGate(SoftmaxGate(2), label_to_expert=[[1, 0], [1, 0], [0, 1]])
     >>> inputs, labels = keras.Input((8,)), keras.Input((), dtype="int32")
-    >>> said = [keras.layers.Dense(3)(inputs), keras.layers.Dense(3)(inputs)]
-    >>> with_labels = Combine()(gate(inputs, labels)["probabilities"], said)
-    >>> taught = keras.Model([inputs, labels], with_labels)
-    >>> used = keras.Model(inputs, Combine()(gate(inputs)["probabilities"], said))
-    >>> tuple(used(np.ones((5, 8), "float32")).shape)
+    >>> outputs = [keras.layers.Dense(3)(inputs), keras.layers.Dense(3)(inputs)]
+    >>> with_labels = Combine()(gate(inputs, labels)["probabilities"], outputs)
+    >>> training_model = keras.Model([inputs, labels], with_labels)
+    >>> inference_model = keras.Model(inputs, Combine()(gate(inputs)["probabilities"], outputs))
+    >>> tuple(inference_model(np.ones((5, 8), "float32")).shape)
     (5, 3)
     """
 
-    def __init__(self, gate, label_to_expert, guidance=1.0, **kwargs):
+    def __init__(self, gate, label_to_expert, guidance_weight=1.0, **kwargs):
         # No autocast: the gate casts its inputs itself.
         super().__init__(autocast=False, **kwargs)
         if not isinstance(gate, keras.layers.Layer):
             raise ValueError(f"Expected the gate to be a Keras layer. Received: {gate!r}")
         self.gate = gate
         self.label_to_expert = _rows(label_to_expert)
-        self.guidance = number_from_0("guidance", guidance)
+        self.initial_guidance_weight = non_negative_float("guidance_weight", guidance_weight)
 
     def build(self, inputs_shape, labels_shape=None):
         # A weight, for a number would be a constant of the compiled training step.
-        self.strength = self.add_weight(
+        self.guidance_weight = self.add_weight(
             shape=(),
-            initializer=keras.initializers.Constant(self.guidance),
+            initializer=keras.initializers.Constant(self.initial_guidance_weight),
             dtype="float32",
             trainable=False,
-            name="strength",
+            name="guidance_weight",
         )
         shapes = output_shape(self.gate, inputs_shape)
         if not isinstance(shapes, dict) or "logits" not in shapes:
@@ -100,13 +102,15 @@ class LabelGuidedGate(Gate):
                 f"Received: labels of shape {tuple(labels_shape)}"
             )
 
-    def call(self, inputs, labels=None, inputs_mask=None, training=None):
-        tensors = self.gate(inputs, training=training)
-        if training and labels is not None and self.guidance:
+    def call(self, inputs, labels=None, mask=None, inputs_mask=None, training=None):
+        # Keras names a mask by its argument where a layer takes several.
+        mask = inputs_mask if mask is None else mask
+        tensors = call_masked(self.gate, inputs, mask, training)
+        if training and labels is not None:  # and be the weight 0 now: it may grow
             wanted = np.array(self.label_to_expert)
             wanted = wanted / wanted.sum(axis=1, keepdims=True)  # (C, E)
-            loss = guidance_loss(labels, tensors["logits"], wanted, inputs_mask)
-            self.add_loss(self.strength * loss)
+            loss = guidance_loss(labels, tensors["logits"], wanted, mask)
+            self.add_loss(self.guidance_weight * loss)
         return tensors
 
     def compute_output_shape(self, inputs_shape, labels_shape=None):
@@ -116,7 +120,7 @@ class LabelGuidedGate(Gate):
         config = {
             "gate": serialize(self.gate),
             "label_to_expert": self.label_to_expert,
-            "guidance": self.guidance,
+            "guidance_weight": self.initial_guidance_weight,
         }
         return {**super().get_config(), **config}
 

@@ -1,17 +1,18 @@
-"""The gate that explores: noise before the choice."""
+"""Noisy top-k gate."""
 
 import keras
 from keras import ops
 
-from moe_keras.arguments import expert_choice, number_from_0, positive_integer
+from moe_keras.arguments import non_negative_float, positive_integer, valid_top_k
 from moe_keras.gates.choice import choose, spread
 from moe_keras.gates.gate import Gate
 from moe_keras.losses import importance_loss, load_loss
+from moe_keras.masks import clear_padding
 
 
 @keras.saving.register_keras_serializable(package="moe_keras")
 class NoisyTopKGate(Gate):
-    """Chooses k experts of each token by scores with noise, whose size it learns.
+    """Noisy top-k gate: chooses k experts of each token by scores with noise of learned size.
 
         clean = x W
         logits = clean + N(0, 1) softplus(x W_noise)    in training
@@ -28,15 +29,17 @@ class NoisyTopKGate(Gate):
     are added to the model's.
 
     Args:
-        num_experts: E, how many experts there are.
-        top_k: k, how many of them each token gets.
-        importance_loss: coefficient of `losses.importance_loss`; the paper takes 0.1.
-        load_loss: coefficient of `losses.load_loss`; the paper takes 0.1.
-        seed: whole number that fixes the noise, or nothing.
+        num_experts: Integer, number of experts E.
+        top_k: Integer, number of experts for each token k, from 1 to E.
+        importance_loss: Float, coefficient of `losses.importance_loss`; the paper takes 0.1.
+        load_loss: Float, coefficient of `losses.load_loss`; the paper takes 0.1.
+        seed: Integer that fixes the noise, or `None`. How far it has been drawn is saved with the
+            weights, so that a resumed training goes on as an undisturbed one.
 
     Call arguments:
         inputs: tensor of shape (B, ..., D).
-        mask: boolean tensor of shape (B, ...); the losses leave out what is False.
+        mask: boolean tensor of shape (B, ...); what is False chooses no expert, index -1, and the
+            losses leave it out.
 
     Returns:
         A dict: `"logits"` and `"probabilities"`, both of shape (B, ..., E), and `"weights"`, shape
@@ -65,9 +68,9 @@ class NoisyTopKGate(Gate):
     ):
         super().__init__(**kwargs)
         self.num_experts = positive_integer("num_experts", num_experts)
-        self.top_k = expert_choice(top_k, self.num_experts)
-        self.importance_loss = number_from_0("importance_loss", importance_loss)
-        self.load_loss = number_from_0("load_loss", load_loss)
+        self.top_k = valid_top_k(top_k, self.num_experts)
+        self.importance_loss = non_negative_float("importance_loss", importance_loss)
+        self.load_loss = non_negative_float("load_loss", load_loss)
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
         self.clean = self._linear("clean")
@@ -87,6 +90,7 @@ class NoisyTopKGate(Gate):
         self.noise.build(input_shape)
 
     def call(self, inputs, mask=None, training=None):
+        inputs = clear_padding(inputs, mask)
         clean = logits = self.clean(inputs)  # (B, ..., E)
         if training:
             scale = ops.softplus(self.noise(inputs))  # (B, ..., E)
@@ -95,7 +99,7 @@ class NoisyTopKGate(Gate):
             )
             logits = clean + drawn * scale
         probabilities = ops.softmax(logits)
-        choice = choose(logits, probabilities, self.top_k)  # (B, ..., k)
+        choice = choose(logits, probabilities, self.top_k, mask=mask)  # (B, ..., k)
         if training and self.importance_loss:
             weights = spread(choice["weights"], choice["indices"], self.num_experts)
             self.add_loss(self.importance_loss * importance_loss(weights, mask))

@@ -1,4 +1,4 @@
-"""A gate that trusts different experts for different classes."""
+"""Per-class gate: weights over experts for each class."""
 
 import keras
 from keras import ops
@@ -9,7 +9,7 @@ from moe_keras.gates.gate import Gate
 
 @keras.saving.register_keras_serializable(package="moe_keras")
 class PerClassGate(Gate):
-    """Weighs the experts once for each class: who is to be believed about cats, who about ships?
+    """Per-class softmax gate: weighs the experts once for each class.
 
         logits = reshape(x W + b, (C, E))
         probabilities[c] = softmax(logits[c])
@@ -18,8 +18,8 @@ class PerClassGate(Gate):
     (One softmax over all C * E numbers would let the classes compete with each other.)
 
     Args:
-        num_classes: C, how many classes the experts tell apart.
-        num_experts: E, how many experts to weigh.
+        num_classes: Integer, number of classes C.
+        num_experts: Integer, number of experts E.
 
     Call arguments:
         inputs: tensor of shape (B, D).

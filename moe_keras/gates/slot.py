@@ -1,31 +1,33 @@
-"""The gate of the soft mixture: tokens are mixed into slots, and slots back into tokens."""
+"""Soft MoE gate: dispatch and combine weights between tokens and slots."""
 
 import keras
 from keras import ops
 
 from moe_keras.arguments import positive_integer, positive_number
 from moe_keras.gates.gate import Gate
+from moe_keras.masks import clear_padding, over_axes
+from moe_keras.precision import as_float, float32_or_better
 
 
 @keras.saving.register_keras_serializable(package="moe_keras")
 class SlotGate(Gate):
-    """Weighs tokens for slots and slots for tokens, S slots an expert.
+    """Soft MoE gate: weighs tokens for slots and slots for tokens, S slots an expert.
 
-        logits = scale * normalised(x) . normalised(slot) / temperature
+        logits = scale * normalized(x) . normalized(slot) / temperature
         dispatch = softmax(logits) over the T tokens: what each slot is mixed from
         combine = softmax(logits) over the E S slots: what each token's answer is mixed from
         probabilities = combine, summed over each expert's slots
 
-    Vectors are normalised to length 1 and `scale` is learned, so that the scores do not grow with
+    Vectors are normalized to length 1 and `scale` is learned, so that the scores do not grow with
     D and the softmaxes do not collapse to one token. A low temperature sharpens both.
 
     A masked token is in no slot. A sequence with every token masked has slots of zeros.
 
     Args:
-        num_experts: E.
-        slots: S, slots for each expert. The paper takes about T / E.
-        normalize: whether to normalise and scale; if not, logits = x . slot / temperature.
-        temperature: a number above 0 that divides the scores.
+        num_experts: Integer, number of experts E.
+        slots: Integer, number of slots for each expert S. The paper takes about T / E.
+        normalize: Boolean, whether to normalize and scale; if not, logits = x . slot / temperature.
+        temperature: Float above 0 that divides the scores.
 
     Call arguments:
         inputs: tensor of shape (B, T, D).
@@ -41,7 +43,7 @@ class SlotGate(Gate):
 
     Reference:
         Puigcerver, Riquelme, Mustafa & Houlsby (2023), From sparse to soft mixtures of experts,
-        equations (1) and (2), section 2.3 (normalisation).
+        equations (1) and (2), section 2.3 (normalization).
 
     Example:
 
@@ -71,7 +73,9 @@ class SlotGate(Gate):
             self.scale = self.add_weight(shape=(), initializer="ones", name="scale")
 
     def call(self, inputs, mask=None):
+        inputs = clear_padding(inputs, mask)
         kernel = self.kernel  # (D, E S), a slot each column
+        inputs = as_float(inputs)  # the square of a whole number may be too large for its dtype
         if self.normalize:
             inputs, kernel = _normalized(inputs, axis=-1), _normalized(kernel, axis=0)
             kernel = self.scale * kernel
@@ -101,14 +105,15 @@ class SlotGate(Gate):
 
 def _normalized(vectors, axis):
     # Not ops.normalize: its gradient at a token of zeros is NaN with JAX and PyTorch.
-    square = ops.sum(ops.square(vectors), axis=axis, keepdims=True)
-    return vectors * ops.rsqrt(ops.maximum(square, keras.config.epsilon()))
+    square = ops.sum(ops.square(float32_or_better(vectors)), axis=axis, keepdims=True)
+    factor = ops.rsqrt(ops.maximum(square, keras.config.epsilon()))
+    return vectors * ops.cast(factor, vectors.dtype)
 
 
 def _softmax_over_tokens(logits, mask):
     if mask is None:
         return ops.softmax(logits, axis=1)
-    here = ops.expand_dims(ops.cast(mask, "bool"), -1)  # (B, T, 1)
+    here = over_axes(ops.cast(mask, "bool"), logits)  # (B, T, 1)
     # Lower than any score, but not infinity: with every token masked, infinity would give NaN.
     lowest = -6e4 if keras.backend.standardize_dtype(logits.dtype) == "float16" else -1e9
     dispatch = ops.softmax(ops.where(here, logits, lowest), axis=1)

@@ -1,4 +1,4 @@
-"""The gate of the classic mixture of experts."""
+"""Softmax gate of the dense mixture of experts."""
 
 import keras
 from keras import ops
@@ -9,7 +9,7 @@ from moe_keras.gates.gate import Gate
 
 @keras.saving.register_keras_serializable(package="moe_keras")
 class SoftmaxGate(Gate):
-    """Weighs every expert: a linear layer, then a softmax over the experts.
+    """Softmax gate: a linear layer, then a softmax over all experts.
 
         logits = (x W + b) / temperature
         probabilities = softmax(logits)
@@ -17,8 +17,8 @@ class SoftmaxGate(Gate):
     A low temperature sharpens the choice towards one expert, a high one evens it out.
 
     Args:
-        num_experts: E, how many experts to weigh.
-        temperature: a number above 0 that divides the scores.
+        num_experts: Integer, number of experts E.
+        temperature: Float above 0 that divides the scores.
 
     Call arguments:
         inputs: tensor of shape (B, ..., D).

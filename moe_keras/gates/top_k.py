@@ -1,17 +1,19 @@
-"""The gate of sparse mixtures: a few experts for each token."""
+"""Top-k gate of the sparse mixture of experts."""
 
 import keras
 from keras import ops
 
-from moe_keras.arguments import expert_choice, number_from_0, positive_integer
+from moe_keras.arguments import non_negative_float, positive_integer, valid_top_k
 from moe_keras.gates.choice import choose
 from moe_keras.gates.gate import Gate
 from moe_keras.losses import load_balancing_loss, router_z_loss
+from moe_keras.masks import clear_padding
+from moe_keras.precision import as_float
 
 
 @keras.saving.register_keras_serializable(package="moe_keras")
 class TopKGate(Gate):
-    """Chooses the k most probable experts of each token.
+    """Top-k gate: chooses the k most probable experts of each token.
 
         logits = x W
         probabilities = softmax(logits)
@@ -27,16 +29,18 @@ class TopKGate(Gate):
     with a coefficient above 0 are added to the model's.
 
     Args:
-        num_experts: E, how many experts there are.
-        top_k: k, how many of them each token gets.
-        jitter: from 0 to less than 1; Switch Transformers take 0.01.
-        balance_loss: coefficient of `load_balancing_loss`; Switch Transformers take 0.01.
-        z_loss: coefficient of `router_z_loss`; ST-MoE takes 0.001.
-        seed: whole number that fixes the jitter, or nothing.
+        num_experts: Integer, number of experts E.
+        top_k: Integer, number of experts for each token k, from 1 to E.
+        jitter: Float from 0 to less than 1; Switch Transformers take 0.01.
+        balance_loss: Float, coefficient of `load_balancing_loss`; Switch Transformers take 0.01.
+        z_loss: Float, coefficient of `router_z_loss`; ST-MoE takes 0.001.
+        seed: Integer that fixes the jitter, or `None`. How far it has been drawn is saved with the
+            weights, so that a resumed training goes on as an undisturbed one.
 
     Call arguments:
         inputs: tensor of shape (B, ..., D).
-        mask: boolean tensor of shape (B, ...); the losses leave out what is False.
+        mask: boolean tensor of shape (B, ...); what is False chooses no expert, index -1, and the
+            losses leave it out.
 
     Returns:
         A dict: `"logits"` and `"probabilities"`, both of shape (B, ..., E), and `"weights"`, shape
@@ -73,10 +77,10 @@ class TopKGate(Gate):
     ):
         super().__init__(**kwargs)
         self.num_experts = positive_integer("num_experts", num_experts)
-        self.top_k = expert_choice(top_k, self.num_experts)
-        self.jitter = number_from_0("jitter", jitter, below=1)
-        self.balance_loss = number_from_0("balance_loss", balance_loss)
-        self.z_loss = number_from_0("z_loss", z_loss)
+        self.top_k = valid_top_k(top_k, self.num_experts)
+        self.jitter = non_negative_float("jitter", jitter, below=1)
+        self.balance_loss = non_negative_float("balance_loss", balance_loss)
+        self.z_loss = non_negative_float("z_loss", z_loss)
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
         self.dense = keras.layers.Dense(self.num_experts, use_bias=False, dtype=self.dtype_policy)
@@ -85,7 +89,9 @@ class TopKGate(Gate):
         self.dense.build(input_shape)
 
     def call(self, inputs, mask=None, training=None):
+        inputs = clear_padding(inputs, mask)
         if training and self.jitter:
+            inputs = as_float(inputs)
             inputs = inputs * keras.random.uniform(
                 ops.shape(inputs),
                 minval=1 - self.jitter,
@@ -95,7 +101,7 @@ class TopKGate(Gate):
             )
         logits = self.dense(inputs)  # (B, ..., E)
         probabilities = ops.softmax(logits)
-        choice = choose(logits, probabilities, self.top_k)  # (B, ..., k)
+        choice = choose(logits, probabilities, self.top_k, mask=mask)  # (B, ..., k)
         if training and self.balance_loss:
             loss = load_balancing_loss(probabilities, choice["indices"], mask)
             self.add_loss(self.balance_loss * loss)

@@ -1,17 +1,20 @@
-"""Losses that spread the work over the experts."""
+"""Load-balancing losses."""
 
 import math
 
 from keras import ops
 
-from moe_keras.losses.tokens import token_mean, token_sum
+from moe_keras.losses.tokens import one_hot, token_mean, token_sum
+from moe_keras.precision import float32_or_better
+from moe_keras.shapes import expect_shape
 
-# Keeps a quotient finite where no expert gets anything; far below the square of any real mean.
-EPSILON = 1e-10
+# So many standard deviations from the threshold an expert is in or out for certain: the density
+# of the noise, exp(-15^2 / 2), is 0 in float32.
+CERTAIN = 15.0
 
 
 def load_balancing_loss(probabilities, indices, mask=None):
-    """Switch Transformers' balance: 1 when routing is even, E when one expert gets everything.
+    """Load-balancing loss of Switch Transformers: 1 for even routing, E for one expert alone.
 
         loss = E sum_e f_e P_e
         f_e = share of all choices that fell on expert e
@@ -21,9 +24,9 @@ def load_balancing_loss(probabilities, indices, mask=None):
     T k choices, so that even routing scores 1 for every k.
 
     Args:
-        probabilities: tensor of shape (..., E), softmax over all experts.
-        indices: tensor of shape (..., k), the chosen experts.
-        mask: boolean tensor of shape (...); tokens where it is False are left out.
+        probabilities: Tensor of shape (..., E), softmax over all experts.
+        indices: Tensor of shape (..., k), the chosen experts.
+        mask: Boolean tensor of shape (...); tokens where it is False are left out.
 
     Returns:
         Scalar tensor.
@@ -38,14 +41,17 @@ def load_balancing_loss(probabilities, indices, mask=None):
     >>> float(load_balancing_loss(even, np.array([[0], [1], [0], [1]])))
     1.0
     """
+    probabilities, indices = float32_or_better(probabilities), ops.convert_to_tensor(indices)
     num_experts, top_k = probabilities.shape[-1], indices.shape[-1]
-    chosen = ops.sum(ops.one_hot(indices, num_experts, dtype=probabilities.dtype), axis=-2)
+    expected = (*probabilities.shape[:-1], top_k)
+    expect_shape("indices", indices.shape, expected, "the probabilities")
+    chosen = ops.sum(one_hot(indices, num_experts, probabilities.dtype), axis=-2)  # (..., E)
     share = token_mean(chosen, mask) / top_k  # (E,)
     return num_experts * ops.sum(share * token_mean(probabilities, mask))
 
 
 def importance_loss(weights, mask=None):
-    """How unevenly the gate's weight is spread: the squared coefficient of variation.
+    """Importance loss: squared coefficient of variation of the gate's weight per expert.
 
         importance_e = sum of expert e's weights over the tokens
         loss = CV(importance)^2 = variance / mean^2
@@ -53,9 +59,9 @@ def importance_loss(weights, mask=None):
     0 when every expert gets the same weight in all, E - 1 when one gets everything.
 
     Args:
-        weights: tensor of shape (..., E), the gate's weight of each expert, 0 where it is not
+        weights: Tensor of shape (..., E), the gate's weight of each expert, 0 where it is not
             chosen.
-        mask: boolean tensor of shape (...); tokens where it is False are left out.
+        mask: Boolean tensor of shape (...); tokens where it is False are left out.
 
     Returns:
         Scalar tensor.
@@ -73,7 +79,7 @@ def importance_loss(weights, mask=None):
 
 
 def load_loss(logits, noisy_logits, noise_scale, top_k, mask=None):
-    """How unevenly the tokens are spread, smoothly: counts have no gradient, probabilities have.
+    """Load loss: squared coefficient of variation of a smooth number of tokens per expert.
 
         P_e = Phi((logits_e - threshold_e) / noise_scale_e)
         load_e = sum of P_e over the tokens
@@ -85,11 +91,12 @@ def load_loss(logits, noisy_logits, noise_scale, top_k, mask=None):
     in their place would be on another scale.
 
     Args:
-        logits: tensor of shape (..., E), before the noise.
-        noisy_logits: tensor of shape (..., E), as they were ranked.
-        noise_scale: tensor of shape (..., E), the standard deviations of the noise, above 0.
-        top_k: k, how many experts a token gets.
-        mask: boolean tensor of shape (...); tokens where it is False are left out.
+        logits: Tensor of shape (..., E), before the noise.
+        noisy_logits: Tensor of shape (..., E), as they were ranked.
+        noise_scale: Tensor of shape (..., E), the standard deviations of the noise. Where it is 0,
+            or too small to change the logit, P is 1 or 0 and has no gradient.
+        top_k: Integer, number of experts k of each token.
+        mask: Boolean tensor of shape (...); tokens where it is False are left out.
 
     Returns:
         Scalar tensor; 0 if k = E, when every token goes to every expert.
@@ -112,18 +119,27 @@ def load_loss(logits, noisy_logits, noise_scale, top_k, mask=None):
 
 def _chance(logits, noisy_logits, noise_scale, top_k):
     """Probability of each expert to be among the first `top_k`, were its noise drawn anew."""
-    logits = ops.convert_to_tensor(logits)
+    logits = float32_or_better(logits)
     noisy_logits, noise_scale = (ops.cast(x, logits.dtype) for x in (noisy_logits, noise_scale))
+    expect_shape("noisy_logits", noisy_logits.shape, logits.shape, "the logits")
+    expect_shape("noise_scale", noise_scale.shape, logits.shape, "the logits")
     if top_k == logits.shape[-1]:
         return ops.ones_like(logits)
     best = ops.top_k(noisy_logits, top_k + 1)[0]  # (..., k + 1)
     last_in, first_out = best[..., top_k - 1 : top_k], best[..., top_k:]  # (..., 1)
     # Without an expert that is in, the first one out is the k-th.
     threshold = ops.where(noisy_logits > first_out, first_out, last_in)
-    z = (logits - threshold) / noise_scale
+    margin = logits - threshold
+    # Divided only where noise could change the choice: elsewhere the quotient may overflow, and
+    # its gradient be 0 * infinity.
+    open_ = ops.logical_and(
+        ops.abs(margin) < CERTAIN * noise_scale, ops.not_equal(logits + noise_scale, logits)
+    )
+    z = margin / ops.where(open_, noise_scale, 1)
+    z = ops.where(open_, z, CERTAIN * ops.sign(margin))
     return 0.5 * (1 + ops.erf(z / math.sqrt(2)))
 
 
 def variation_squared(totals):
     """Squared coefficient of variation of (E,): variance / mean^2; 0 if all are 0."""
-    return ops.var(totals) / (ops.square(ops.mean(totals)) + EPSILON)
+    return ops.divide_no_nan(ops.var(totals), ops.square(ops.mean(totals)))

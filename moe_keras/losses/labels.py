@@ -1,23 +1,26 @@
-"""What labels have to do with experts: to teach the gate, and to see what it has learned."""
+"""Losses between labels and experts."""
 
 from keras import ops
 
 from moe_keras.losses.router import SMALLEST
-from moe_keras.losses.tokens import token_mean, token_sum
+from moe_keras.losses.tokens import one_hot, token_mean, token_sum
+from moe_keras.precision import float32_or_better
+from moe_keras.shapes import expect_shape
 
 
 def guidance_loss(labels, logits, label_to_expert, mask=None):
-    """Teaches the gate which experts a label belongs to: cross-entropy.
+    """Guidance loss: cross-entropy between the gate and the experts assigned to a label.
 
         loss = mean over tokens of -sum_e M[label, e] log softmax(logits)_e
 
     Smallest when the gate gives each token the weights in its label's row of M.
 
     Args:
-        labels: integer tensor of shape (...), from 0 to C - 1.
-        logits: tensor of shape (..., E), the gate's.
-        label_to_expert: M, tensor of shape (C, E), each row a distribution over the experts.
-        mask: boolean tensor of shape (...); tokens where it is False are left out.
+        labels: Integer tensor of shape (...), from 0 to C - 1; a token with any other label, -1
+            say, is left out.
+        logits: Tensor of shape (..., E), the gate's.
+        label_to_expert: Tensor M of shape (C, E), each row a distribution over the experts.
+        mask: Boolean tensor of shape (...); tokens where it is False are left out.
 
     Returns:
         Scalar tensor.
@@ -33,27 +36,34 @@ def guidance_loss(labels, logits, label_to_expert, mask=None):
     >>> round(float(guidance_loss([0, 1], logits, np.eye(2))), 4)  # (-ln 0.5 - ln 0.75) / 2
     0.4904
     """
-    logarithms = ops.log_softmax(logits)  # (..., E)
+    logarithms = ops.log_softmax(float32_or_better(logits))  # (..., E)
     matrix = ops.cast(label_to_expert, logarithms.dtype)
-    wanted = ops.take(matrix, ops.cast(labels, "int32"), axis=0)  # (..., E)
+    labels = ops.cast(labels, "int32")
+    num_classes = matrix.shape[0]
+    expect_shape("labels", labels.shape, logarithms.shape[:-1], "the logits")
+    expect_shape("label_to_expert", matrix.shape, (num_classes, logarithms.shape[-1]), "the logits")
+    known = ops.logical_and(labels >= 0, labels < num_classes)  # (...)
+    wanted = ops.take(matrix, ops.where(known, labels, 0), axis=0)  # (..., E)
+    mask = known if mask is None else ops.logical_and(known, ops.cast(mask, "bool"))
     return ops.squeeze(token_mean(-ops.sum(wanted * logarithms, axis=-1, keepdims=True), mask))
 
 
 def mutual_information(probabilities, labels, num_classes, mask=None):
-    """How much the chosen expert tells about the label, and the label about the expert, in nats.
+    """Mutual information of labels and experts, in nats.
 
         p(c, e) = mean over tokens of [label = c] p_e
         I = sum_{c, e} p(c, e) log(p(c, e) / (p(c) p(e)))
 
     0 when every label is spread over the experts alike, whether evenly or all to one expert; ln E,
     with balanced experts, when each label has its own. Subtract it from a loss to make experts
-    specialise.
+    specialize.
 
     Args:
-        probabilities: tensor of shape (..., E), or the one-hot choice of a hard gate.
-        labels: integer tensor of shape (...), from 0 to C - 1.
-        num_classes: C.
-        mask: boolean tensor of shape (...); tokens where it is False are left out.
+        probabilities: Tensor of shape (..., E), or the one-hot choice of a hard gate.
+        labels: Integer tensor of shape (...), from 0 to C - 1; a token with any other label is left
+            out.
+        num_classes: Integer, number of classes C.
+        mask: Boolean tensor of shape (...); tokens where it is False are left out.
 
     Returns:
         Scalar tensor, 0 or more.
@@ -69,8 +79,9 @@ def mutual_information(probabilities, labels, num_classes, mask=None):
     >>> round(float(mutual_information(by_label, [0, 1], num_classes=2)), 4)  # ln 2
     0.6931
     """
-    probabilities = ops.convert_to_tensor(probabilities)
-    classes = ops.one_hot(labels, num_classes, dtype=probabilities.dtype)  # (..., C)
+    probabilities = float32_or_better(probabilities)
+    classes = one_hot(labels, num_classes, probabilities.dtype)  # (..., C)
+    expect_shape("labels", classes.shape[:-1], probabilities.shape[:-1], "the probabilities")
     pairs = ops.expand_dims(classes, -1) * ops.expand_dims(probabilities, -2)  # (..., C, E)
     flat = ops.reshape(pairs, (*ops.shape(classes)[:-1], num_classes * probabilities.shape[-1]))
     joint = ops.reshape(token_sum(flat, mask), (num_classes, probabilities.shape[-1]))

@@ -1,10 +1,14 @@
-"""What a mixture is trained for: the experts' errors, one by one or together."""
+"""Cooperative loss and mixture likelihood of the first mixtures of experts."""
 
 from keras import ops
 
+from moe_keras.losses.tokens import mean
+from moe_keras.precision import float32_or_better
+from moe_keras.shapes import expect_shape, shapes_agree
+
 
 def cooperative_loss(logits, outputs, targets):
-    """The error of the mixture's answer: experts that make up for each other.
+    """Cooperative loss: squared error of the mixture's output.
 
         p = softmax(logits)
         loss = mean over the batch of ||d - sum_e p_e o_e||^2
@@ -13,9 +17,9 @@ def cooperative_loss(logits, outputs, targets):
     every case.
 
     Args:
-        logits: tensor of shape (B, E), the gate's.
-        outputs: list of E tensors of shape (B, ...), what the experts say: o.
-        targets: tensor of shape (B, ...), what they should say: d.
+        logits: Tensor of shape (B, E), the gate's.
+        outputs: List of E tensors of shape (B, ...), the experts' outputs o.
+        targets: Tensor of shape (B, ...), the targets d.
 
     Returns:
         Scalar tensor.
@@ -26,18 +30,19 @@ def cooperative_loss(logits, outputs, targets):
     Example:
 
     >>> import numpy as np
-    >>> said = [np.array([[1.0]]), np.array([[3.0]])]
-    >>> float(cooperative_loss(np.zeros((1, 2)), said, np.array([[2.0]])))  # (1 + 3) / 2 is right
+    >>> outputs = [np.array([[1.0]]), np.array([[3.0]])]
+    >>> targets = np.array([[2.0]])  # (1 + 3) / 2
+    >>> float(cooperative_loss(np.zeros((1, 2)), outputs, targets))
     0.0
     """
     errors = _errors(outputs, targets)  # (B, E, D)
-    weights = ops.expand_dims(ops.softmax(logits), -1)  # (B, E, 1)
+    weights = ops.expand_dims(ops.softmax(_checked(logits, outputs)), -1)  # (B, E, 1)
     # The weights have sum 1: the error of the sum is the sum of the errors.
-    return ops.mean(ops.sum(ops.square(ops.sum(weights * errors, axis=1)), axis=-1))
+    return mean(ops.sum(ops.square(ops.sum(weights * errors, axis=1)), axis=-1))
 
 
 def mixture_nll(logits, outputs, targets):
-    """Negative log-likelihood of a mixture of Gaussians: experts that compete for each case.
+    """Negative log-likelihood of a mixture of Gaussians: the competitive loss.
 
         p = softmax(logits)
         loss = mean over the batch of -log sum_e p_e exp(-||d - o_e||^2 / 2)
@@ -50,9 +55,9 @@ def mixture_nll(logits, outputs, targets):
     weighted sum, -log sum_e p_e q_e(class), is this loss for classes.
 
     Args:
-        logits: tensor of shape (B, E), the gate's.
-        outputs: list of E tensors of shape (B, ...), what the experts say: o.
-        targets: tensor of shape (B, ...), what they should say: d.
+        logits: Tensor of shape (B, E), the gate's.
+        outputs: List of E tensors of shape (B, ...), the experts' outputs o.
+        targets: Tensor of shape (B, ...), the targets d.
 
     Returns:
         Scalar tensor.
@@ -63,19 +68,29 @@ def mixture_nll(logits, outputs, targets):
     Example:
 
     >>> import numpy as np
-    >>> said = [np.array([[1.0]]), np.array([[3.0]])]
-    >>> round(float(mixture_nll(np.zeros((1, 2)), said, np.array([[2.0]]))), 3)  # both are 1 off
+    >>> outputs = [np.array([[1.0]]), np.array([[3.0]])]
+    >>> round(float(mixture_nll(np.zeros((1, 2)), outputs, np.array([[2.0]]))), 3)  # both are 1 off
     0.5
     """
     squares = ops.sum(ops.square(_errors(outputs, targets)), axis=-1)  # (B, E)
     # In logarithms: the exponential of a large error would be 0, and its logarithm not finite.
-    return -ops.mean(ops.logsumexp(ops.log_softmax(logits) - squares / 2, axis=-1))
+    logarithms = ops.log_softmax(_checked(logits, outputs))  # (B, E)
+    return -mean(ops.logsumexp(logarithms - squares / 2, axis=-1))
+
+
+def _checked(logits, outputs):
+    """The logits (B, E), one for each of the outputs."""
+    logits = float32_or_better(logits)
+    expected = (ops.convert_to_tensor(outputs[0]).shape[0], len(outputs))
+    expect_shape("logits", logits.shape, expected, f"{len(outputs)} outputs")
+    return logits
 
 
 def _errors(outputs, targets):
-    """What each expert is off by, shape (B, E, D)."""
+    """Error of each expert, shape (B, E, D)."""
+    targets, outputs = float32_or_better(targets), [float32_or_better(y) for y in outputs]
     for e, output in enumerate(outputs):
-        if len(output.shape) != len(targets.shape):
+        if not shapes_agree(tuple(output.shape), tuple(targets.shape)):
             raise ValueError(
                 "Expected outputs and targets of one shape (broadcasting would compare every case "
                 f"with every other). Received: output {e} of shape {tuple(output.shape)}, targets "

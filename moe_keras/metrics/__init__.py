@@ -1,4 +1,4 @@
-"""How a router fares, counted over batches."""
+"""Router metrics, accumulated over batches."""
 
 from moe_keras.metrics.dropped_share import DroppedShare
 from moe_keras.metrics.expert_load import ExpertLoad

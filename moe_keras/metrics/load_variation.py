@@ -1,4 +1,4 @@
-"""How unevenly the work is spread."""
+"""Coefficient of variation of the expert load."""
 
 import keras
 from keras import ops
@@ -9,7 +9,7 @@ from moe_keras.metrics.expert_load import ExpertLoad
 
 @keras.saving.register_keras_serializable(package="moe_keras")
 class LoadVariation(ExpertLoad):
-    """Coefficient of variation of the experts' load, over all batches since the last reset.
+    """Coefficient of variation of the expert load, over all batches since the last reset.
 
         CV = standard deviation of load / mean of load
 
@@ -17,11 +17,11 @@ class LoadVariation(ExpertLoad):
     all batches together that varies: experts that are busy in turn are evenly busy.
 
     Args:
-        num_experts: E, how many experts there are.
+        num_experts: Integer, number of experts E.
 
     Call arguments:
-        indices: integer tensor of shape (..., k), the chosen experts.
-        sample_weight: tensor of shape (...), what each token counts; a mask, for example.
+        indices: Integer tensor of shape (..., k), the chosen experts.
+        sample_weight: Tensor of shape (...), weight of each token; a mask, for example.
 
     Returns:
         Scalar tensor; 0 before the first choice.

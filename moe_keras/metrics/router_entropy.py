@@ -1,8 +1,10 @@
-"""How undecided a router is."""
+"""Entropy of the gate's probabilities."""
 
 import keras
 
 from moe_keras.losses.router import entropy
+from moe_keras.precision import float32_or_better_dtype
+from moe_keras.shapes import expect_shape
 
 
 @keras.saving.register_keras_serializable(package="moe_keras")
@@ -14,8 +16,8 @@ class RouterEntropy(keras.metrics.Mean):
     0 when the gate is certain, ln E when all experts are equal to it.
 
     Call arguments:
-        probabilities: tensor of shape (..., E).
-        sample_weight: tensor of shape (...), what each token counts; a mask, for example.
+        probabilities: Tensor of shape (..., E).
+        sample_weight: Tensor of shape (...), weight of each token; a mask, for example.
 
     Returns:
         Scalar tensor.
@@ -32,9 +34,12 @@ class RouterEntropy(keras.metrics.Mean):
     0.3466
     """
 
-    def __init__(self, name="router_entropy", **kwargs):
-        super().__init__(name=name, **kwargs)
+    def __init__(self, name="router_entropy", dtype=None, **kwargs):
+        super().__init__(name=name, dtype=float32_or_better_dtype(dtype), **kwargs)
 
     def update_state(self, probabilities, sample_weight=None):
         each = entropy(keras.ops.convert_to_tensor(probabilities, dtype=self.dtype))
+        if sample_weight is not None:
+            sample_weight = keras.ops.cast(sample_weight, self.dtype)
+            expect_shape("sample_weight", sample_weight.shape, each.shape, "the probabilities")
         return super().update_state(each, sample_weight=sample_weight)

@@ -1,17 +1,26 @@
-"""How they combine: mixtures run a gate and experts and weigh what the experts say."""
+"""Mixtures of experts: layers that run a gate and experts and weigh the experts' outputs."""
 
 from moe_keras.mixtures.combine import Combine, combine
 from moe_keras.mixtures.dense import DenseMoE
+from moe_keras.mixtures.dispatchers import CapacityDispatcher, Dispatcher
 from moe_keras.mixtures.expert_choice import ExpertChoiceMoE
+from moe_keras.mixtures.gaussian import GaussianMoE
 from moe_keras.mixtures.hierarchical import HierarchicalMoE
+from moe_keras.mixtures.multi_gate import MultiGateMoE
+from moe_keras.mixtures.progressive import ProgressiveExtraction
 from moe_keras.mixtures.soft import SoftMoE
 from moe_keras.mixtures.sparse import SparseMoE
 
 __all__ = [
+    "CapacityDispatcher",
     "Combine",
     "DenseMoE",
+    "Dispatcher",
     "ExpertChoiceMoE",
+    "GaussianMoE",
     "HierarchicalMoE",
+    "MultiGateMoE",
+    "ProgressiveExtraction",
     "SoftMoE",
     "SparseMoE",
     "combine",

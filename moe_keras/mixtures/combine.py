@@ -1,23 +1,28 @@
-"""The weighted sum at the heart of every mixture, as a function and as a layer."""
+"""Weighted sum of the experts' outputs, as a function and as a layer."""
 
 import keras
 from keras import ops
 
 from moe_keras.layer import MoELayer
+from moe_keras.masks import weigh
+from moe_keras.precision import float_dtype
+from moe_keras.shapes import shapes_agree
 
 
 def combine(weights, outputs):
-    """The sum of the experts' outputs, each times its weight.
+    """Weighted sum of the experts' outputs.
 
         y = sum_e w_e y_e
 
     The weights' axes before the last are the outputs' first axes; a weight holds for all axes that
     follow. So weights (B, E) weigh whole outputs (B, ...), weights (B, T, E) weigh each token of
-    (B, T, D), and weights (B, C, E) weigh each class of (B, C).
+    (B, T, D), and weights (B, C, E) weigh each class of (B, C). An output of weight 0 is not there:
+    it may be infinite or NaN.
 
     The sum is taken in the outputs' dtype: under mixed precision the gate's float32 weights are
     rounded to the experts' 16 bits, so that the mixture is as fast and as small as its experts, and
-    what follows it sees the dtype that one expert alone would give.
+    what follows it sees the dtype that one expert alone would give. Whole numbers, such as votes,
+    are weighed as floats.
 
     Args:
         weights: tensor of shape (..., E).
@@ -39,16 +44,16 @@ def combine(weights, outputs):
     >>> import numpy as np
     >>> from moe_keras.mixtures import combine
     >>> weights = np.array([[0.25, 0.75]], "float32")
-    >>> said = [np.array([[4.0, 0.0]], "float32"), np.array([[0.0, 8.0]], "float32")]
-    >>> ops.convert_to_numpy(combine(weights, said)).tolist()
+    >>> outputs = [np.array([[4.0, 0.0]], "float32"), np.array([[0.0, 8.0]], "float32")]
+    >>> ops.convert_to_numpy(combine(weights, outputs)).tolist()
     [[1.0, 6.0]]
     """
     check_shapes(tuple(weights.shape), [tuple(output.shape) for output in outputs])
-    dtype = keras.backend.result_type(*[output.dtype for output in outputs])
+    dtype = float_dtype(*[output.dtype for output in outputs])
     weights = ops.cast(weights, dtype)
     for _ in range(len(outputs[0].shape) - len(weights.shape) + 1):
         weights = ops.expand_dims(weights, axis=-2)  # (..., 1, E): the axes that a weight holds for
-    return sum(weights[..., e] * ops.cast(y, dtype) for e, y in enumerate(outputs))
+    return sum(weigh(weights[..., e], ops.cast(y, dtype)) for e, y in enumerate(outputs))
 
 
 def check_shapes(weights_shape, output_shapes, names=None, weights_name="weights"):
@@ -67,13 +72,13 @@ def check_shapes(weights_shape, output_shapes, names=None, weights_name="weights
             f"Received: {weights_name} of shape {weights_shape}, for {weights_shape[-1]} experts"
         )
     for name, shape in zip(names, output_shapes, strict=True):
-        if not _agree(shape, output_shapes[0]):
+        if not shapes_agree(shape, output_shapes[0]):
             raise ValueError(
                 "Expected the experts' outputs to have one shape. Received: "
                 f"{names[0]} gives {output_shapes[0]}, {name} gives {shape}"
             )
     weighed = weights_shape[:-1]
-    if not _agree(weighed, output_shapes[0][: len(weighed)]):
+    if not shapes_agree(weighed, output_shapes[0][: len(weighed)]):
         raise ValueError(
             "Expected the weights' axes before the last to be the outputs' first axes (for one "
             "weight an image and expert, flatten or pool the images before the gate). "
@@ -81,16 +86,9 @@ def check_shapes(weights_shape, output_shapes, names=None, weights_name="weights
         )
 
 
-def _agree(shape, other):
-    """Whether two shapes can be the same, given that None is a size not yet known."""
-    return len(shape) == len(other) and all(
-        a == b or a is None or b is None for a, b in zip(shape, other, strict=True)
-    )
-
-
 @keras.saving.register_keras_serializable(package="moe_keras")
 class Combine(MoELayer):
-    """The weighted sum of outputs that are already there: `combine` as a layer.
+    """Weighted sum of given outputs: `combine` as a layer.
 
         y = sum_e w_e y_e
 
@@ -114,10 +112,10 @@ class Combine(MoELayer):
 
     >>> from moe_keras.gates import PerClassGate
     >>> from moe_keras.mixtures import Combine
-    >>> said = [keras.Input((10,)), keras.Input((10,))]
+    >>> outputs = [keras.Input((10,)), keras.Input((10,))]
     >>> gate = PerClassGate(num_classes=10, num_experts=2)
-    >>> weights = gate(ops.concatenate(said, axis=-1))["probabilities"]
-    >>> model = keras.Model(said, Combine()(weights, said))
+    >>> weights = gate(ops.concatenate(outputs, axis=-1))["probabilities"]
+    >>> model = keras.Model(outputs, Combine()(weights, outputs))
     >>> model.output_shape
     (None, 10)
     """

@@ -1,15 +1,17 @@
-"""The sparse mixture turned round: each expert answers the tokens that it chose."""
+"""Mixture with expert choice routing: each expert runs on the tokens that it chose."""
 
 import keras
 from keras import ops
 
+from moe_keras.masks import drop_choices, fill_groups, weigh
 from moe_keras.mixtures.combine import check_shapes
 from moe_keras.mixtures.mixture import Mixture
+from moe_keras.precision import as_float
 
 
 @keras.saving.register_keras_serializable(package="moe_keras")
 class ExpertChoiceMoE(Mixture):
-    """Runs each expert on the tokens that it chose, as many as every other expert.
+    """Mixture with expert choice routing: each expert runs on equally many tokens of its choice.
 
         y_t = sum of g_ej E_e(x_t) over the experts e whose j-th choice is token t
 
@@ -19,13 +21,15 @@ class ExpertChoiceMoE(Mixture):
     residual connection. An expert sees its tokens of all sequences as one batch.
 
     Args:
-        experts: list of Keras layers or models that give one shape for one token; or a
+        experts: List of Keras layers or models that give one shape for one token; or a
             `StackedMLP`. The same instance twice is refused.
-        gate: layer or model that gives a dict with `"token_indices"`, whole numbers from 0 to
+        gate: Layer or model that gives a dict with `"token_indices"`, whole numbers from 0 to
             T - 1, and `"token_weights"`, both of shape (B, E, capacity); an `ExpertChoiceGate`.
 
     Call arguments:
         inputs: tensor of shape (B, T, ...).
+        mask: boolean tensor of shape (B, T), False for padding, which no expert answers. Further
+            axes, inside the tokens, go to the experts with their token.
         training: passed on to the experts and the gate.
 
     Returns:
@@ -67,25 +71,51 @@ class ExpertChoiceMoE(Mixture):
         names, outputs = self.expert_shapes((None, *input_shape[2:]))
         check_shapes((None, indices[1]), outputs, names, f"choices of '{self.gate.name}'")
 
-    def call(self, inputs, training=None):
-        choice = self.gate(inputs, training=training)
+    def call(self, inputs, mask=None, training=None):
+        choice = self.route(inputs, mask, training)
         batch, num_tokens, *token = ops.shape(inputs)
         num_experts, capacity = choice["token_indices"].shape[1:]
         # Token t of sequence b is row b T + t of all tokens.
-        rows = choice["token_indices"] + num_tokens * ops.reshape(ops.arange(batch), (-1, 1, 1))
-        rows = ops.transpose(rows, (1, 0, 2))  # (E, B, capacity)
-        rows = ops.reshape(rows, (num_experts, -1))
-        weights = ops.transpose(choice["token_weights"], (1, 0, 2))
-        tokens = ops.reshape(inputs, (-1, *token))
-        held = ops.take(tokens, rows, axis=0)  # (E, B capacity, ...)
-        if self.stacked:
-            answers = self.experts(held)
-        else:
-            answers = ops.stack(
-                [expert(held[e], training=training) for e, expert in enumerate(self.experts)]
-            )
-        answer = ops.shape(answers)[2:]
+        rows = ops.maximum(choice["token_indices"], 0)
+        rows = rows + num_tokens * ops.reshape(ops.arange(batch), (-1, 1, 1))
+        rows, there, weights = (
+            ops.reshape(ops.transpose(x, (1, 0, 2)), (num_experts, -1))  # (E, B capacity)
+            for x in (rows, choice["token_indices"] >= 0, choice["token_weights"])
+        )
+        tokens = ops.reshape(inputs, (-1, *token))  # (B T, ...)
+        groups = ops.take(tokens, rows, axis=0)  # (E, B capacity, ...)
+        masks = {}
+        if mask is not None:
+            groups = fill_groups(groups, there)
+            masks["row_mask"] = there
+            if len(mask.shape) > 2:  # a mask inside tokens goes where its token goes
+                inside = ops.reshape(mask, (-1, *ops.shape(mask)[2:]))
+                masks["mask"] = ops.take(inside, rows, axis=0)
+        answers = as_float(self.experts.run(groups, training=training, **masks))
+        answer = ops.shape(answers)[2:]  # from (E, B capacity, *answer)
         answers = ops.reshape(answers, (num_experts * batch * capacity, *answer))
         weights = ops.cast(ops.reshape(weights, (-1, *[1] * len(answer))), answers.dtype)
-        outputs = ops.segment_sum(weights * answers, ops.reshape(rows, (-1,)), batch * num_tokens)
+        answers = weigh(weights, answers)
+        outputs = ops.segment_sum(answers, ops.reshape(rows, (-1,)), batch * num_tokens)
         return ops.reshape(outputs, (batch, num_tokens, *answer))
+
+    def route(self, inputs, mask=None, training=None):
+        """Routing of the inputs: the gate's tensors, with -1 for what is no choice of a token.
+
+        Args:
+            inputs, mask, training: as in a call.
+
+        Returns:
+            The gate's dict; where it chose padding, or with weight 0, `"token_indices"` is -1.
+        """
+        choice = super().route(inputs, mask, training)
+        indices, num_tokens = choice["token_indices"], ops.shape(inputs)[1]
+        there = None
+        if mask is not None and len(mask.shape) <= 2:
+            shape = (*ops.shape(indices)[:2], num_tokens)  # (B, E, T)
+            there = ops.reshape(mask, (-1, 1, 1 if len(mask.shape) == 1 else num_tokens))
+            there = ops.broadcast_to(ops.cast(there, "int32"), shape)
+            within = ops.clip(indices, 0, num_tokens - 1)
+            there = ops.take_along_axis(there, within, axis=-1)  # (B, E, capacity)
+        indices, weights = drop_choices(indices, choice["token_weights"], num_tokens, there)
+        return {**choice, "token_indices": indices, "token_weights": weights}

@@ -1,15 +1,15 @@
-"""A tree of experts with a tree of decisions in front."""
+"""Hierarchical mixture of experts: a tree of experts behind a tree of decisions."""
 
 import keras
 
 from moe_keras.gates import HierarchicalGate
 from moe_keras.mixtures.dense import DenseMoE
-from moe_keras.nested import serialize
+from moe_keras.serialization import serialize
 
 
 @keras.saving.register_keras_serializable(package="moe_keras")
 class HierarchicalMoE(DenseMoE):
-    """Sums the experts at the leaves of a tree, each weighed by the decisions on the way to it.
+    """Hierarchical mixture: sums the experts at the leaves of a tree of gating decisions.
 
         y = sum_i g_i sum_j g_ij E_ij(x)                          (two levels; any depth likewise)
 
@@ -17,12 +17,14 @@ class HierarchicalMoE(DenseMoE):
     mixture among the experts of another one.
 
     Args:
-        experts: nested list of Keras layers or models, [[E_11, E_12], [E_21, E_22]], say, whose
+        experts: Nested list of Keras layers or models, [[E_11, E_12], [E_21, E_22]], say, whose
             outputs have one shape. The same instance twice is refused.
-        gate: a `HierarchicalGate` with the tree's `branching`; `None`: a soft one is made.
+        gate: `HierarchicalGate` with the tree's `branching`; `None`: a soft one is made.
 
     Call arguments:
         inputs: what the experts and the gate take.
+        mask: boolean tensor of the inputs' first axes, False for padding; passed on to the experts
+            and the gate.
         training: passed on to the experts and the gate.
 
     Returns:

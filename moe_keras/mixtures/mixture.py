@@ -1,46 +1,41 @@
-"""The base of every mixture of a list of experts and a gate."""
+"""Base class of mixtures of a set of experts and a gate."""
 
 import keras
 
-from moe_keras.experts import StackedMLP
+from moe_keras.experts.call_expert import call_expert
+from moe_keras.experts.expert_list import as_expert_set, check_layers
 from moe_keras.layer import MoELayer
-from moe_keras.nested import output_shape, serialize
+from moe_keras.masks import check_mask
+from moe_keras.quantization import never_quantize
+from moe_keras.serialization import output_shape, serialize
 
 
 class Mixture(MoELayer):
-    """Holds experts and a gate, refuses what cannot be either, and writes them down.
+    """Base class: validates and serializes experts and gate.
 
     Args:
-        experts: list of Keras layers or models, no instance twice; or a `StackedMLP`.
-        gate: a Keras layer or model.
+        experts: List of Keras layers or models, no instance twice; or a `StackedMLP`, or another
+            `ExpertSet`.
+        gate: Keras layer or model.
+
+    Attributes:
+        experts: the `ExpertSet`; a list becomes an `ExpertList`.
+        gate: the gate.
     """
+
+    hands_masks_on = True
 
     def __init__(self, experts, gate, **kwargs):
         # No autocast: each expert and the gate cast the inputs to their own dtype.
         super().__init__(autocast=False, **kwargs)
-        if not isinstance(experts, StackedMLP):
-            experts = list(experts)
-        if not isinstance(experts, StackedMLP) and not experts:
-            raise ValueError("Expected at least one expert. Received: experts=[]")
-        self._check(gate, [experts] if isinstance(experts, StackedMLP) else experts)
-        self.experts = experts
+        self.experts = as_expert_set(experts)
+        check_layers([gate])
         self.gate = gate
 
-    @staticmethod
-    def _check(gate, experts):
-        """Raise a ValueError unless these are Keras layers, no expert twice."""
-        for layer in (*experts, gate):
-            if not isinstance(layer, keras.layers.Layer):
-                raise ValueError(
-                    "Expected the experts and the gate to be Keras layers or models. "
-                    f"Received: {layer!r}"
-                )
-        for e, expert in enumerate(experts):
-            if any(expert is earlier for earlier in experts[:e]):
-                raise ValueError(
-                    "Expected different experts; to share one on purpose, wrap it in an Expert "
-                    f"each time. Received: '{expert.name}' twice"
-                )
+    def __call__(self, *args, **kwargs):
+        outputs = super().__call__(*args, **kwargs)
+        never_quantize(self.gate)  # which may be a layer of any kind
+        return outputs
 
     def gate_shapes(self, input_shape, needed, such_as=""):
         """Shapes of the tensors that this mixture needs of its gate, by name.
@@ -63,57 +58,37 @@ class Mixture(MoELayer):
             )
         return {name: tuple(answer[name]) for name in needed}
 
-    def route(self, inputs, training=None):
-        """What the gate says of the inputs.
+    def ask_gate(self, inputs, mask, training):
+        """The gate's answer to the inputs of a call."""
+        check_mask(mask, inputs)
+        return call_expert(self.gate, inputs, mask, training=training)
+
+    def route(self, inputs, mask=None, training=None):
+        """Routing of the inputs: the tensors that the gate gives.
 
         Args:
-            inputs, training: as in a call.
+            inputs, mask, training: as in a call.
 
         Returns:
             The gate's dict; `{"probabilities": weights}` for a gate that gives a tensor of weights.
         """
-        answer = self.gate(inputs, training=training)
+        answer = self.ask_gate(inputs, mask, training)
         return answer if isinstance(answer, dict) else {"probabilities": answer}
-
-    @property
-    def stacked(self):
-        """Whether the experts are a `StackedMLP`."""
-        return isinstance(self.experts, StackedMLP)
-
-    def members(self):
-        """The experts one by one, to be called on inputs."""
-        return self.experts.unstacked() if self.stacked else self.experts
 
     def expert_shapes(self, input_shape):
         """What to call each expert in a message, and the shape of its output for such inputs."""
-        if self.stacked:
-            stack, num_experts = self.experts, self.experts.num_experts
-            *_, units = output_shape(stack, (num_experts, None, input_shape[-1]))
-            names = [f"expert {e} of '{stack.name}'" for e in range(num_experts)]
-            return names, [(*input_shape[:-1], units)] * num_experts
-        return self._shapes("expert", self.experts, input_shape)
-
-    @staticmethod
-    def _shapes(kind, experts, input_shape):
-        names = [f"{kind} {e} ('{expert.name}')" for e, expert in enumerate(experts)]
-        shapes = [output_shape(expert, input_shape) for expert in experts]
-        for name, shape in zip(names, shapes, strict=True):
-            if not isinstance(shape, tuple):
-                raise ValueError(
-                    f"Expected each expert to give one tensor. Received: {name} gives {shape}"
-                )
-        return names, shapes
+        names = [f"expert {e} ('{name}')" for e, name in enumerate(self.experts.names)]
+        return names, self.experts.output_shapes(input_shape)
 
     def get_config(self):
-        held = self.experts
-        experts = serialize(held) if self.stacked else [serialize(expert) for expert in held]
-        return {**super().get_config(), "experts": experts, "gate": serialize(self.gate)}
+        config = {"experts": serialize(self.experts), "gate": serialize(self.gate)}
+        return {**super().get_config(), **config}
 
     @classmethod
     def from_config(cls, config):
-        held = {
+        nested = {
             name: keras.saving.deserialize_keras_object(config[name])
-            for name in ("experts", "shared_experts", "gate")
+            for name in ("experts", "shared_experts", "gate", "dispatch")
             if name in config
         }
-        return cls(**{**config, **held})
+        return cls(**{**config, **nested})

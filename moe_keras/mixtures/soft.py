@@ -1,15 +1,17 @@
-"""The soft mixture: experts answer mixtures of tokens."""
+"""Soft mixture of experts (Soft MoE): experts run on mixtures of tokens."""
 
 import keras
 from keras import ops
 
+from moe_keras.masks import clear_padding
 from moe_keras.mixtures.combine import check_shapes
 from moe_keras.mixtures.mixture import Mixture
+from moe_keras.precision import as_float
 
 
 @keras.saving.register_keras_serializable(package="moe_keras")
 class SoftMoE(Mixture):
-    """Gives each expert S slots, each a mixture of all tokens, and mixes tokens from its answers.
+    """Soft MoE: each expert runs on S slots, mixtures of all tokens; outputs are mixed back.
 
         slot_es = sum_t dispatch_tes x_t
         answer_es = E_e(slot_es)
@@ -24,13 +26,14 @@ class SoftMoE(Mixture):
     gate's `"probabilities"` as weights: there is nothing soft about it but its name.
 
     Args:
-        experts: list of Keras layers or models that give one shape for one token; or a
+        experts: List of Keras layers or models that give one shape for one token; or a
             `StackedMLP`. The same instance twice is refused.
-        gate: layer or model that gives a dict with `"dispatch"` and `"combine"`, both of shape
+        gate: Layer or model that gives a dict with `"dispatch"` and `"combine"`, both of shape
             (B, T, E, S), such as a `SlotGate`.
 
     Call arguments:
         inputs: tensor of shape (B, T, D).
+        mask: boolean tensor of shape (B, T), False for padding, which is in no slot.
         training: passed on to the experts and the gate.
 
     Returns:
@@ -74,20 +77,23 @@ class SoftMoE(Mixture):
         weighed = (None, dispatch[2])
         check_shapes(weighed, outputs, names, f"weights of '{self.gate.name}'")
 
-    def call(self, inputs, training=None):
-        weights = self.gate(inputs, training=training)
+    def call(self, inputs, mask=None, training=None):
+        inputs = clear_padding(inputs, mask)
+        weights = self.ask_gate(inputs, mask, training)
+        inputs = as_float(inputs)  # a mixture of whole numbers is none
         dispatch = ops.cast(weights["dispatch"], inputs.dtype)
-        slots = ops.einsum("btes,btd->ebsd", dispatch, inputs)
+        slots = ops.einsum("btes,btd->ebsd", dispatch, inputs)  # (E, B, S, D)
         num_experts, batch, per_expert, features = ops.shape(slots)
         groups = ops.reshape(slots, (num_experts, -1, features))  # (E, B S, D)
-        if self.stacked:
-            answers = self.experts(groups)
-        else:
-            answers = ops.stack(
-                [expert(groups[e], training=training) for e, expert in enumerate(self.experts)]
-            )
+        there = None
+        if mask is not None:  # the slots of a sequence that is all padding are not there
+            there = ops.any(ops.cast(mask, "bool"), axis=tuple(range(1, len(mask.shape))))  # (B,)
+            there = ops.broadcast_to(there[None, :, None], (num_experts, batch, per_expert))
+            there = ops.reshape(there, (num_experts, -1))  # (E, B S)
+        answers = self.experts.run(groups, row_mask=there, training=training)
+        answers = as_float(answers)  # (E, B S, *answer)
         answer = ops.shape(answers)[2:]
-        answers = ops.reshape(answers, (num_experts, batch, per_expert, -1))
-        combine = ops.cast(weights["combine"], answers.dtype)
-        outputs = ops.einsum("btes,ebsf->btf", combine, answers)
+        answers = ops.reshape(answers, (num_experts, batch, per_expert, -1))  # (E, B, S, F)
+        combine = ops.cast(weights["combine"], answers.dtype)  # (B, T, E, S)
+        outputs = ops.einsum("btes,ebsf->btf", combine, answers)  # (B, T, F)
         return ops.reshape(outputs, (*ops.shape(inputs)[:2], *answer))

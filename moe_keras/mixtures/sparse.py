@@ -1,22 +1,20 @@
-"""The sparse mixture: each token is answered by the few experts that its gate chose."""
-
-import functools
+"""Sparse mixture of experts: each token runs through the k experts that its gate chose."""
 
 import keras
 from keras import ops
 
-from moe_keras.arguments import positive_number
-from moe_keras.mixtures import dispatch as ways
+from moe_keras.experts.call_expert import call_expert
+from moe_keras.experts.expert_list import check_distinct, check_layers, layer_shapes
+from moe_keras.masks import clear_padding, drop_choices, over_axes
 from moe_keras.mixtures.combine import check_shapes
+from moe_keras.mixtures.dispatchers import Routing, candidates, first_that_works
 from moe_keras.mixtures.mixture import Mixture
-from moe_keras.nested import serialize
-
-DISPATCHES = ("auto", "grouped", "blocked", "capacity", "dense")
+from moe_keras.serialization import serialize
 
 
 @keras.saving.register_keras_serializable(package="moe_keras")
 class SparseMoE(Mixture):
-    """Runs, for each token, the k experts that the gate chose, and sums what they say.
+    """Sparse mixture of experts: the weighted sum of the k experts that the gate chose.
 
         y = sum_{j=1..k} w_j E_{i_j}(x)        i_j, w_j: the gate's "indices" and "weights"
 
@@ -24,42 +22,50 @@ class SparseMoE(Mixture):
     inputs (B, ...), say images, each to k experts; indices (B, T, k) send each token of (B, T, D).
     An expert sees the tokens that chose it as one batch, (tokens, ...): the axes before are gone.
 
-    The ways to dispatch give the same output and gradients (for experts that treat each token by
-    itself) and differ in cost:
+    Dispatchers carry tokens to experts. All that drop nothing give the same output and gradients,
+    also in training: what an expert computes over its batch (a batch normalization), keeps and adds
+    to the loss is of the tokens that chose it. (Not yet so under XLA for a mixture inside an
+    expert.) They differ in cost:
 
     - `"grouped"`: each expert runs on the tokens that chose it. Cost and memory grow with k, not
       with E. Where a compiler must know every size beforehand (XLA, JAX under `jit`) it computes as
       `"dense"` does.
     - `"capacity"`: each expert has `ceil(capacity_factor * T * k / E)` slots, at most T. Choices
       that find none left are dropped: first choices go first, then earlier tokens. All sizes follow
-      from T, for compilers; a factor of E / k drops nothing. Empty slots hold zeros.
+      from T, for compilers; a factor of E / k drops nothing. The factor is 1.25, and another one,
+      or another one for inference, with `dispatch=CapacityDispatcher(...)`.
     - `"blocked"`, for a `StackedMLP` only: each expert's tokens are padded to whole blocks, all
       blocks are one batched matrix product. Nothing is dropped and all sizes follow from T.
     - `"dense"`: every expert runs on every token. E / k times the cost; an oracle for tests.
-    - `"auto"`: `"grouped"`, or `"blocked"` for a `StackedMLP` where sizes must be known beforehand.
+    - `"auto"`: `"grouped"`, or `"blocked"` for a `StackedMLP` where sizes must be known beforehand,
+      or of 128 experts or more.
 
     Shared experts answer every token besides, and nobody weighs them: what all tokens need is then
     learned once, and the routed experts can differ.
 
         y = sum_s E_s(x) + sum_{j=1..k} w_j E_{i_j}(x)
 
-    An expert that no token chose gets gradients of zeros, and what it learns without a gradient
-    stays, such as the moving statistics of a `BatchNormalization`. (Those of no tokens are NaN.)
+    An expert that no token chose gets gradients of zeros, adds no loss, and what it learns without
+    a gradient stays, such as the moving statistics of a `BatchNormalization`. (Those of no tokens
+    are NaN.) Where a compiler needs fixed sizes an expert is shown rows besides its own. A layer of
+    one's own that keeps state, or adds a loss, then finds in its call argument `mask` which rows
+    count; an activity regularizer need not care.
 
     Args:
-        experts: list of Keras layers or models that give one shape for one token, the first axis
+        experts: List of Keras layers or models that give one shape for one token, the first axis
             being the tokens. The same instance twice is refused; two `Expert` wrappers around one
             layer share it on purpose. Or a `StackedMLP`.
-        gate: layer or model that gives a dict with `"indices"`, whole numbers of shape (..., k),
-            distinct for each token, `"weights"` (..., k) and `"probabilities"` (..., E).
-        dispatch: how tokens reach experts.
-        capacity_factor: slots for each choice, were the load even; for `"capacity"` alone.
-        prioritised: whether the tokens that the gate is surest of (the largest probability) come
-            first, and not the earlier ones, when slots are given out; for `"capacity"` alone.
-        shared_experts: list of layers or models that every token passes.
+        gate: Layer or model that gives a dict with `"indices"`, whole numbers of shape (..., k),
+            distinct for each token, `"weights"` (..., k) and `"probabilities"` (..., E). An index
+            that is not from 0 to E - 1 and a weight of 0 are a choice of no expert.
+        dispatch: String, one of the names above, or a `Dispatcher`.
+        shared_experts: List of layers or models that every token passes.
 
     Call arguments:
         inputs: tensor whose first axes are those of the gate's indices before the last.
+        mask: boolean tensor of the inputs' first axes, False for padding. What is padding among the
+            tokens goes to no expert, takes no slot and gets zeros; a mask that has axes inside a
+            token, as when a sequence is routed whole, goes to the experts with its token.
         training: passed on to the experts and the gate.
 
     Returns:
@@ -67,8 +73,7 @@ class SparseMoE(Mixture):
         expert's answer to one token.
 
     Raises:
-        ValueError: if `dispatch` is none of the ways or not for these experts; `capacity_factor` is
-            not a finite number above 0; `prioritised` is set without slots; there are no experts,
+        ValueError: if `dispatch` is none of these or not for these experts; there are no experts,
             one of them or the gate is not a Keras layer, or an expert comes twice; the experts'
             outputs differ in shape; or the gate does not give what is listed above for as many
             experts.
@@ -76,8 +81,6 @@ class SparseMoE(Mixture):
     Reference:
         Shazeer et al. (2017), Outrageously large neural networks, section 2 and equation (1).
         Lepikhin et al. (2020), GShard, section 2.2 (capacity).
-        Riquelme et al. (2021), Scaling vision with sparse mixture of experts, section 4.1 and
-        algorithm 2 (priority).
         Dai et al. (2024), DeepSeekMoE, equation (9) (shared experts).
 
     Example:
@@ -96,38 +99,18 @@ class SparseMoE(Mixture):
     (2, 5, 4)
     """
 
-    def __init__(
-        self,
-        experts,
-        gate,
-        dispatch="auto",
-        capacity_factor=1.25,
-        prioritised=False,
-        shared_experts=(),
-        **kwargs,
-    ):
+    def __init__(self, experts, gate, dispatch="auto", shared_experts=(), **kwargs):
         super().__init__(experts, gate, **kwargs)
         self.shared_experts = list(shared_experts)
-        routed = [self.experts] if self.stacked else self.experts
-        self._check(gate, [*routed, *self.shared_experts])
-        if dispatch not in DISPATCHES:
-            raise ValueError(
-                f"Expected dispatch to be one of {', '.join(DISPATCHES)}. "
-                f"Received: dispatch={dispatch!r}"
-            )
-        if dispatch == "blocked" and not self.stacked:
-            raise ValueError(
-                "Expected a StackedMLP as experts for dispatch='blocked'. "
-                f"Received: a list of {len(self.experts)} experts"
-            )
+        check_layers(self.shared_experts)
+        check_distinct([*self.experts.layers_inside(), *self.shared_experts])
         self.dispatch = dispatch
-        self.capacity_factor = positive_number("capacity_factor", capacity_factor)
-        if prioritised and dispatch != "capacity":
+        self._dispatchers = candidates(dispatch, self.experts)
+        if not self._dispatchers[0].accepts(self.experts):
             raise ValueError(
-                "Expected dispatch='capacity' for prioritised=True: elsewhere no token is dropped, "
-                f"so none needs to come first. Received: dispatch={dispatch!r}"
+                "Expected experts that can be called with expert_ids, such as a StackedMLP, for "
+                f"dispatch={dispatch!r}. Received: {len(self.experts)} experts that cannot"
             )
-        self.prioritised = bool(prioritised)
 
     def build(self, input_shape):
         shapes = self.gate_shapes(input_shape, ("indices", "weights", "probabilities"))
@@ -147,7 +130,10 @@ class SparseMoE(Mixture):
         names, outputs = self.expert_shapes(token_shape)
         num_experts = shapes["probabilities"][-1]
         check_shapes((None, num_experts), outputs, names, f"probabilities of '{self.gate.name}'")
-        shared_names, shared = self._shapes("shared expert", self.shared_experts, token_shape)
+        shared = layer_shapes("shared expert", self.shared_experts, token_shape)
+        shared_names = [
+            f"shared expert {s} ('{e.name}')" for s, e in enumerate(self.shared_experts)
+        ]
         check_shapes((None, 1 + len(shared)), [outputs[0], *shared], [names[0], *shared_names])
         if k is None or not 1 <= k <= num_experts:
             raise ValueError(
@@ -155,65 +141,72 @@ class SparseMoE(Mixture):
                 f"Received: indices of shape {shapes['indices']} from '{self.gate.name}'"
             )
 
-    def call(self, inputs, training=None):
-        answer = self.gate(inputs, training=training)
-        indices, weights = answer["indices"], answer["weights"]
-        axes, k = ops.shape(inputs)[: len(indices.shape) - 1], indices.shape[-1]
-        tokens = ops.reshape(inputs, (-1, *ops.shape(inputs)[len(axes) :]))  # (T, ...)
-        way = self._way(tokens, answer)
-        outputs = way(
-            tokens,
-            ops.reshape(indices, (-1, k)),
-            ops.reshape(weights, (-1, k)),
-            self.experts if way is ways.blocked else self.members(),
-            training,
-        )
+    def call(self, inputs, mask=None, training=None):
+        answer = self._choices(inputs, mask, training)
+        axes = ops.shape(inputs)[: len(answer["indices"].shape) - 1]
+        if mask is not None and len(mask.shape) < len(axes):
+            mask = ops.broadcast_to(over_axes(mask, answer["indices"][..., 0]), axes)
+        tokens, token_mask = (_in_a_row(x, len(axes)) for x in (inputs, mask))  # (T, ...)
+        # A mask of the tokens has made its choices; one inside tokens goes where its token goes.
+        inside = mask is not None and len(mask.shape) > len(axes)
+        routing = _routing(answer)
+        dispatcher = first_that_works(self._dispatchers, routing.indices, self.experts)
+        dispatcher = dispatcher.for_phase(training)
+        masks = {"mask": token_mask} if inside else {}
+        outputs = dispatcher(tokens, routing, self.experts, training=training, **masks)
+        if not inside:
+            tokens = clear_padding(tokens, token_mask)
         for expert in self.shared_experts:
-            outputs = outputs + ops.cast(expert(tokens, training=training), outputs.dtype)
+            answers = call_expert(expert, tokens, token_mask, training=training)
+            outputs = outputs + ops.cast(answers, outputs.dtype)  # (T, *answer)
         return ops.reshape(outputs, (*axes, *ops.shape(outputs)[1:]))
 
-    def route(self, inputs, training=None):
-        """Where tokens go: the gate's dict, and which of its choices an expert answers.
+    def _choices(self, inputs, mask, training):
+        """The gate's answer, in which choices that no expert is to answer are of `NO_EXPERT`."""
+        answer = self.ask_gate(inputs, mask, training)
+        indices, routed = answer["indices"], len(answer["indices"].shape) - 1
+        tokens = None if mask is None or len(mask.shape) > routed else mask
+        num_experts = answer["probabilities"].shape[-1]
+        indices, weights = drop_choices(indices, answer["weights"], num_experts, tokens)
+        return {**answer, "indices": indices, "weights": weights}
+
+    def route(self, inputs, mask=None, training=None):
+        """Routing of the inputs: the gate's tensors, and which of its choices an expert answers.
 
         Args:
-            inputs, training: as in a call.
+            inputs, mask, training: as in a call.
 
         Returns:
-            The gate's dict, and `"kept"`, boolean, of the shape of `"indices"`: False for a choice
-            that found no slot, which `dispatch="capacity"` alone knows. It is what
-            `metrics.DroppedShare` takes. The gate is asked anew: a noisy one in training chooses
+            The gate's dict, with the index -1 for a choice of no expert (of padding, or of weight
+            0), and `"kept"`, boolean, of the shape of `"indices"`: False for such a choice and for
+            one that found no slot, which `dispatch="capacity"` alone knows. It is what
+            `metrics.DroppedShare` takes. The gate is called anew: a noisy one in training chooses
             anew, too.
         """
-        answer = super().route(inputs, training)
-        indices = answer["indices"]
-        if self.dispatch != "capacity":
-            return {**answer, "kept": ops.ones_like(indices, dtype="bool")}
-        num_experts = answer["probabilities"].shape[-1]
-        choices = ops.reshape(indices, (-1, indices.shape[-1]))
-        kept = ways.kept(choices, num_experts, self.capacity_factor, self._priority(answer))
-        return {**answer, "kept": ops.reshape(kept, ops.shape(indices))}
-
-    def _priority(self, answer):
-        """How sure the gate is of each token, of shape (T,), if that matters."""
-        if not self.prioritised:
-            return None
-        return ops.reshape(ops.max(answer["probabilities"], axis=-1), (-1,))
-
-    def _way(self, tokens, answer):
-        if self.dispatch == "capacity":
-            return functools.partial(
-                ways.capacity, factor=self.capacity_factor, priority=self._priority(answer)
-            )
-        if self.dispatch == "auto":
-            fixed = self.stacked and not ways.sizes_may_vary(tokens)
-            return ways.blocked if fixed else ways.grouped
-        return getattr(ways, self.dispatch)
+        answer = self._choices(inputs, mask, training)
+        kept = self._dispatchers[0].for_phase(training).kept(_routing(answer))  # (T, k)
+        return {**answer, "kept": ops.reshape(kept, ops.shape(answer["indices"]))}
 
     def get_config(self):
         config = {
-            "dispatch": self.dispatch,
-            "capacity_factor": self.capacity_factor,
-            "prioritised": self.prioritised,
+            "dispatch": keras.saving.serialize_keras_object(self.dispatch),
             "shared_experts": [serialize(expert) for expert in self.shared_experts],
         }
         return {**super().get_config(), **config}
+
+
+def _in_a_row(tensor, num_axes):
+    """A tensor (..., rest) as (T, rest), the first `num_axes` axes being those of the tokens."""
+    if tensor is None:
+        return None
+    return ops.reshape(tensor, (-1, *ops.shape(tensor)[num_axes:]))
+
+
+def _routing(answer):
+    """A gate's answer for tokens (..., D) as that for T of them in a row."""
+    return Routing(
+        *(
+            _in_a_row(answer[name], len(answer[name].shape) - 1)
+            for name in ("indices", "weights", "probabilities")
+        )
+    )

@@ -6,26 +6,24 @@ figure hides that its data is a stand-in: pass `dataset.label`.
 """
 
 from moe_keras.plots.charts import intervals, label_balance, lines, training_curves
-from moe_keras.plots.decisions import decision
+from moe_keras.plots.colored_text import colored_text
 from moe_keras.plots.flows import flow
 from moe_keras.plots.graphs import model_graph
 from moe_keras.plots.heatmaps import confusion_matrix, heatmap
 from moe_keras.plots.histograms import histogram
 from moe_keras.plots.images import image_grid, routing
-from moe_keras.plots.picture import Picture
-from moe_keras.plots.tradeoffs import labelled_points, reliability
+from moe_keras.plots.tradeoffs import labeled_points, reliability
 
 __all__ = [
-    "Picture",
+    "colored_text",
     "confusion_matrix",
-    "decision",
     "flow",
     "heatmap",
     "histogram",
     "image_grid",
     "intervals",
     "label_balance",
-    "labelled_points",
+    "labeled_points",
     "lines",
     "model_graph",
     "reliability",

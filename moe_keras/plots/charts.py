@@ -122,6 +122,8 @@ def lines(series, title, *, source, x_label, y_label, reference=None):
         axes.axhline(reference, linestyle="--", linewidth=1, color="#555555")
     axes.set(xlabel=x_label, ylabel=y_label)
     axes.set_ylim(0, 1.05 * axes.dataLim.y1)  # the highest point clear of the frame
+    # As many ticks at any height: labels that widen after the layout push the axis's name out.
+    axes.yaxis.get_major_locator().set_params(nbins=6)
     axes.grid(alpha=0.3)
     figure.legend(loc="outside right center", fontsize=8)
     alt = f"Line chart, {title}. {y_label} over {x_label}: {'; '.join(ends)}. Data: {source}."
@@ -168,7 +170,7 @@ def intervals(values, title, *, source, label, reference=None):
     axes.set_ylim(len(values) - 0.5, -0.6)
     axes.set(xlabel=label)
     axes.grid(axis="x", alpha=0.3)
-    told = "; ".join(
+    parts = "; ".join(
         f"{name} {v:.2f} [{low:.2f}, {high:.2f}]" for name, (v, low, high) in values.items()
     )
-    return Picture(figure, title, f"Intervals, {title}, {label}: {told}. Data: {source}.")
+    return Picture(figure, title, f"Intervals, {title}, {label}: {parts}. Data: {source}.")

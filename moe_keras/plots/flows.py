@@ -72,14 +72,14 @@ def flow(images, stages, titles, title, *, source, answers=None):
         axes.text(-GAP, first.rows[i] + SIZE / 2, text, ha="right", va="center", fontsize=8)
     for i, text in enumerate(answers or ()):
         axes.text(last.x + SIZE + GAP, last.rows[i] + SIZE / 2, text, va="center", fontsize=8)
-    told = "; ".join(
+    parts = "; ".join(
         f"{' '.join(str(text).split())}: "
         + ", ".join(f"{lanes[w[i].argmax()]} {w[i].max():.2f}" for lanes, w in stages.values())
         + (f", {' '.join(str(answers[i]).split())}" if answers else "")
         for i, text in enumerate(titles)
     )
     names = ", then ".join(stages)
-    alt = f"Images flow through {names}, {title}. Most weight: {told}. Data: {source}."
+    alt = f"Images flow through {names}, {title}. Most weight: {parts}. Data: {source}."
     return Picture(figure, title, alt)
 
 

@@ -6,9 +6,9 @@ from typing import NamedTuple
 import keras
 
 from moe_keras.mixtures.mixture import Mixture
-from moe_keras.nested import output_shape
 from moe_keras.plots.boxes import Chain, Frame, Leaf
 from moe_keras.plots.picture import Picture, new_figure
+from moe_keras.serialization import output_shape
 
 LONG_CHAIN = 4  # so many plain layers in a row are set one below the other
 PLAIN, FROZEN, TRAINED = "#f2f2f2", "#cfe4f5", "#fbe3b5"
@@ -63,8 +63,8 @@ def model_graph(model, title, *, source, depth=3):
     axes.set(xlim=(0, width), ylim=(0, height), aspect="equal")
     arrows = []
     graph.draw(axes, (width - graph.width) / 2, height / 2, arrows)
-    told = "; ".join(f"{start} to {end}" for start, end in arrows)
-    return Picture(figure, title, f"Boxes and arrows, {title}. {told}. Weights from: {source}.")
+    joined = "; ".join(f"{start} to {end}" for start, end in arrows)
+    return Picture(figure, title, f"Boxes and arrows, {title}. {joined}. Weights from: {source}.")
 
 
 class _Use(NamedTuple):
@@ -90,10 +90,9 @@ def _open(layer, input_shape, depth):
 
 def _open_mixture(mixture, input_shape, depth):
     boxes = [_part(mixture.gate, input_shape, depth)]
-    if mixture.stacked:  # it takes tokens sorted by expert, of another shape than the mixture's
-        boxes.append(_part(mixture.experts, None, depth))
-    else:
-        boxes += [_part(expert, input_shape, depth) for expert in mixture.experts]
+    # A stack takes groups of tokens, of another shape than the mixture's inputs.
+    shape = None if mixture.experts.takes_expert_ids else input_shape
+    boxes += [_part(layer, shape, depth) for layer in mixture.experts.layers_inside()]
     shared = getattr(mixture, "shared_experts", None) or []
     boxes += [_part(expert, input_shape, depth) for expert in shared]
     boxes.append(Leaf(["weighted sum"], PLAIN))

@@ -5,9 +5,10 @@ import numpy as np
 from moe_keras.plots.picture import COLOURS, Picture, new_figure
 
 HATCHES = ("", "///", "...", "xxx")
+LINES = ("-", "--", ":", "-.")
 
 
-def histogram(values, title, *, source, label, limits=(0, 1), bins=20):
+def histogram(values, title, *, source, label, limits=(0, 1), bins=20, marks=None):
     """Steps: which share of the values of each set falls into each bin.
 
     Args:
@@ -17,12 +18,13 @@ def histogram(values, title, *, source, label, limits=(0, 1), bins=20):
         label: what is measured, with its unit.
         limits: the least and the largest value of the axis.
         bins: number of bins of equal width between the limits.
+        marks: mapping of a name to a value, drawn as a vertical line: where one of many lies.
 
     Returns:
-        Picture. Each set has a hatch of its own besides its colour.
+        Picture. Each set has a hatch of its own besides its colour, each mark a line style.
 
     Raises:
-        ValueError: if a set is empty or holds values outside the limits.
+        ValueError: if a set is empty or holds values outside the limits, or a mark lies outside.
 
     Example:
 
@@ -32,15 +34,9 @@ def histogram(values, title, *, source, label, limits=(0, 1), bins=20):
     """
     edges = np.linspace(*limits, bins + 1)
     figure, axes = new_figure(title, source, (7, 3.2))
-    told = []
+    parts = []
     for index, (name, sample) in enumerate(values.items()):
-        sample = np.asarray(sample, "float64")
-        if len(sample) == 0 or not (limits[0] <= sample.min() and sample.max() <= limits[1]):
-            raise ValueError(
-                f"Expected one or more values from {limits[0]} to {limits[1]} for {name!r}. "
-                f"Received: {len(sample)} values"
-                + (f" from {sample.min()} to {sample.max()}" if len(sample) else "")
-            )
+        sample = _within(limits, name, sample)
         shares = np.histogram(sample, edges)[0] / len(sample)
         axes.stairs(
             shares,
@@ -52,9 +48,27 @@ def histogram(values, title, *, source, label, limits=(0, 1), bins=20):
             hatch=HATCHES[index % len(HATCHES)],
             label=name,
         )
-        told.append(f"{name}: median {np.median(sample):.3g}, {len(sample)} values")
+        parts.append(f"{name}: median {np.median(sample):.3g}, {len(sample)} values")
+    for index, (name, value) in enumerate((marks or {}).items()):
+        _within(limits, name, [value])
+        axes.axvline(
+            value, color="black", linewidth=2, linestyle=LINES[index % len(LINES)], label=name
+        )
+        parts.append(f"{name} at {value:.3g}")
     axes.set(xlabel=label, ylabel="share")
     axes.set_ylim(bottom=0)
     figure.legend(loc="outside right upper", fontsize=8)
-    alt = f"Histogram, {title}. {label}, {'; '.join(told)}. Data: {source}."
+    alt = f"Histogram, {title}. {label}, {'; '.join(parts)}. Data: {source}."
     return Picture(figure, title, alt)
+
+
+def _within(limits, name, sample):
+    """The values as an array, all of them between the limits."""
+    sample = np.asarray(sample, "float64")
+    if len(sample) == 0 or not (limits[0] <= sample.min() and sample.max() <= limits[1]):
+        raise ValueError(
+            f"Expected one or more values from {limits[0]} to {limits[1]} for {name!r}. "
+            f"Received: {len(sample)} values"
+            + (f" from {sample.min()} to {sample.max()}" if len(sample) else "")
+        )
+    return sample

@@ -77,13 +77,13 @@ def routing(images, weights, experts, titles, title, *, source):
         below.set(xlim=(0, 1), xticks=[0, 1])
         below.tick_params(axis="x", labelsize=7)
         below.invert_yaxis()
-    told = "; ".join(
+    parts = "; ".join(
         f"{' '.join(str(text).split())}: "
         + ", ".join(f"{name} {weight:.2f}" for name, weight in zip(experts, row, strict=True))
         for text, row in zip(titles, weights, strict=True)
     )
     return Picture(
-        figure, title, f"{title}. Weights of the experts for each image: {told}. Data: {source}."
+        figure, title, f"{title}. Weights of the experts for each image: {parts}. Data: {source}."
     )
 
 

@@ -7,9 +7,13 @@ from pathlib import Path
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from moe_keras.plots.texts import drawn_as_it_is
+
 # Okabe and Ito's colours: told apart with any colour vision, and by lightness in grey print.
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+# Their yellow is too pale for a line; the eighth is the wine of Tol's muted scheme.
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000", "#882255")
+# One more than colours: a pair of both comes again only after 72 series.
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<")
 DOTS_PER_INCH = 96
 
 
@@ -42,7 +46,7 @@ class Picture:
 
     def _repr_mimebundle_(self, include=None, exclude=None):
         png = io.BytesIO()
-        self.figure.savefig(png, format="png", dpi=DOTS_PER_INCH)
+        self.save(png, format="png", dpi=DOTS_PER_INCH)
         # No "alt" in text/plain: a notebook's text is compared from run to run, and alt holds
         # figures.
         return (
@@ -51,5 +55,10 @@ class Picture:
         )
 
     def save(self, path, **options):
-        """Write the figure to `path`; the ending (.png, .svg, .pdf) chooses the format."""
-        self.figure.savefig(Path(path), **options)
+        """Write the figure; a path's ending (.png, .svg, .pdf) chooses the format.
+
+        Texts are drawn as they are, in any script that a font on this machine knows.
+        """
+        target = path if hasattr(path, "write") else Path(path)
+        with drawn_as_it_is(self.figure):
+            self.figure.savefig(target, **options)

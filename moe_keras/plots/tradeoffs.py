@@ -1,12 +1,16 @@
 """Models against each other: what they cost, and whether they know how sure to be."""
 
+from itertools import combinations
+
 import numpy as np
 
 from moe_keras.plots.picture import COLOURS, MARKERS, Picture, new_figure
 
+NAMES_AT = 1.06  # where the column of names begins, in widths of the axes
 
-def labelled_points(points, title, *, source, x_label, y_label):
-    """Points with their names in a column at the right, joined to them by thin lines.
+
+def labeled_points(points, title, *, source, x_label, y_label):
+    """Points with their names in a column at the right, joined by thin lines that do not cross.
 
     Args:
         points: mapping of a name to (x, y), or to (x, y, low, high) where y has an interval.
@@ -41,21 +45,25 @@ def labelled_points(points, title, *, source, x_label, y_label):
     axes.set(xlabel=x_label, ylabel=y_label)
     axes.margins(0.08)
     axes.grid(alpha=0.3)
-    by_height = sorted(points, key=lambda name: points[name][1])
-    bottom, top = axes.get_ylim()
-    heights = [(points[name][1] - bottom) / (top - bottom) for name in by_height]
-    for name, place in zip(by_height, _apart(heights), strict=True):
+    names = sorted(points, key=lambda name: points[name][1])
+    (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
+    starts = [
+        ((x - left) / (right - left), (y - bottom) / (top - bottom))
+        for x, y in (points[name][:2] for name in names)
+    ]
+    places = _uncrossed(starts, _apart([height for _, height in starts]))
+    for name, place in zip(names, places, strict=True):
         axes.annotate(
             name,
             points[name][:2],
-            xytext=(1.06, place),
+            xytext=(NAMES_AT, place),
             textcoords="axes fraction",
             va="center",
             fontsize=8,
             arrowprops={"arrowstyle": "-", "color": "#999999", "linewidth": 0.6, "shrinkB": 4},
         )
-    told = "; ".join(f"{name} ({x:.4g}, {y:.4g})" for name, (x, y, *_) in points.items())
-    alt = f"Points, {title}. {x_label} and {y_label}: {told}. Data: {source}."
+    parts = "; ".join(f"{name} ({x:.4g}, {y:.4g})" for name, (x, y, *_) in points.items())
+    alt = f"Points, {title}. {x_label} and {y_label}: {parts}. Data: {source}."
     return Picture(figure, title, alt)
 
 
@@ -70,12 +78,33 @@ def _apart(heights):
     return places
 
 
+def _uncrossed(starts, places):
+    """The places exchanged among the points until no two of the lines to them cross.
+
+    Where two lines cross, the exchange makes them shorter: so it ends, with none left that cross.
+    """
+    starts, places = np.array(starts), list(places)
+
+    def length(i, place):
+        return np.hypot(*(starts[i] - (NAMES_AT, place)))
+
+    exchanged = True
+    while exchanged:
+        exchanged = False
+        for i, j in combinations(range(len(places)), 2):
+            now = length(i, places[i]) + length(j, places[j])
+            if length(i, places[j]) + length(j, places[i]) < now - 1e-9:
+                places[i], places[j] = places[j], places[i]
+                exchanged = True
+    return places
+
+
 def reliability(curves, title, *, source):
     """Accuracy over confidence; a classifier that knows itself lies on the diagonal.
 
     Args:
         curves: mapping of a name to (confidence, accuracy, count), three arrays (K,), as
-            `moe_keras.inspection.reliability` gives them; a larger count makes a larger point.
+            `moe_keras.evaluation.reliability` gives them; a larger count makes a larger point.
         title: title of the figure.
         source: what data it rests on: `dataset.label`.
 
@@ -87,7 +116,7 @@ def reliability(curves, title, *, source):
     """
     figure, axes = new_figure(title, source, (6.4, 4))
     axes.plot([0, 1], [0, 1], "--", color="#555555", linewidth=1, label="knows itself")
-    told = []
+    parts = []
     for index, (name, (confidence, accuracy, count)) in enumerate(curves.items()):
         if not len(confidence) == len(accuracy) == len(count) > 0:
             raise ValueError(
@@ -99,9 +128,9 @@ def reliability(curves, title, *, source):
         axes.plot(confidence, accuracy, ("-", ":", "-.")[index % 3], label=name, **look)
         axes.scatter(confidence, accuracy, s=20 + 400 * share, alpha=0.4, **look)
         gap = np.sum(share * (np.asarray(accuracy) - confidence))
-        told.append(f"{name} is right {abs(gap):.3f} {'more' if gap > 0 else 'less'} than it says")
+        parts.append(f"{name} is right {abs(gap):.3f} {'more' if gap > 0 else 'less'} than it says")
     axes.set(xlabel="confidence: probability of the class said", ylabel="accuracy")
     axes.grid(alpha=0.3)
     axes.legend(loc="lower right", fontsize=8)
-    alt = f"Reliability diagram, {title}. On average, {'; '.join(told)}. Data: {source}."
+    alt = f"Reliability diagram, {title}. On average, {'; '.join(parts)}. Data: {source}."
     return Picture(figure, title, alt)

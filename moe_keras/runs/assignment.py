@@ -1,14 +1,14 @@
-"""Which labels belong to which expert."""
+"""Assignment of labels to experts."""
 
 import numpy as np
 
 
 def even_assignment(num_classes, num_experts):
-    """Split the labels evenly, in their order.
+    """Assign the labels to experts evenly, in their order.
 
     Args:
-        num_classes: C, labels 0 to C - 1.
-        num_experts: E, at most C.
+        num_classes: Integer, number of labels C, from 0 to C - 1.
+        num_experts: Integer, number of experts E, at most C.
 
     Returns:
         Tuple of E tuples of labels.
@@ -31,12 +31,12 @@ def even_assignment(num_classes, num_experts):
 
 
 def parse_assignment(text, num_classes, num_experts):
-    """Read an assignment such as "0,1|2,3|4,5|6,7|8,9": a group of labels for each expert.
+    """Parse an assignment of labels such as "0,1|2,3|4,5|6,7|8,9", one group for each expert.
 
     Args:
-        text: groups between `|`, labels between commas.
-        num_classes: C; each label from 0 to C - 1 comes once.
-        num_experts: E, the number of groups.
+        text: String, groups between `|`, labels between commas.
+        num_classes: Integer, number of labels C; each from 0 to C - 1 comes once.
+        num_experts: Integer, number of experts E, one for each group.
 
     Returns:
         Tuple of E tuples of labels.
@@ -69,18 +69,19 @@ def parse_assignment(text, num_classes, num_experts):
         "out of range": sorted(set(labels) - set(range(num_classes))),
     }
     if any(faults.values()):
-        told = "; ".join(f"{what}: {found}" for what, found in faults.items() if found)
+        details = "; ".join(f"{what}: {found}" for what, found in faults.items() if found)
         raise ValueError(
-            f"Expected each label from 0 to {num_classes - 1} once. Received: {text!r} ({told})"
+            f"Expected each label from 0 to {num_classes - 1} once. Received: {text!r} ({details})"
         )
     return groups
 
 
 def assignment_matrix(groups):
-    """An assignment as a matrix of 0 and 1, a row for each label: what `LabelGuidedGate` takes.
+    """Assignment of labels to experts as a matrix of 0 and 1, for `LabelGuidedGate`.
 
     Args:
-        groups: labels for each expert; together 0 to C - 1. A label may have several experts.
+        groups: Sequence of sequences of integers, labels of each expert; together 0 to C - 1. A
+            label may have several experts.
 
     Returns:
         Array (C, E).

@@ -1,10 +1,11 @@
-"""Pretrained networks as the shared first part of a mixture."""
+"""Pretrained backbones of a mixture."""
 
 import sys
 
 import keras
 from keras import layers
 
+from moe_keras.data.download import whole_downloads
 from moe_keras.experts import FrozenExpert, pretrained_vgg, vgg
 
 # How each family wants its pixels; the families that are not here scale them inside.
@@ -21,10 +22,10 @@ SMALLEST = {"inception_v3": 75, "inception_resnet_v2": 75, "xception": 71}
 
 @keras.saving.register_keras_serializable(package="moe_keras")
 class ImageNetPixels(layers.Layer):
-    """Pixel values 0 to 255 as a network of keras.applications was trained on them.
+    """Preprocessing of pixel values 0 to 255 for a network of keras.applications.
 
     Args:
-        mode: "caffe", "torch", "tf", or None for networks that scale by themselves.
+        mode: String, "caffe", "torch" or "tf"; `None` for networks that scale by themselves.
     """
 
     def __init__(self, mode=None, **kwargs):
@@ -43,13 +44,14 @@ class ImageNetPixels(layers.Layer):
 
 
 def backbone(images, name, weights, key):
-    """The features that a network finds before it pools them.
+    """Feature map of a backbone, before its pooling.
 
     Args:
-        images: symbolic tensor (B, height, width, 1 or 3), pixel values 0 to 255.
-        name: of the network: "vgg", or one of keras.applications, such as "MobileNetV2".
-        weights: "pretrained" (and frozen) or "random".
-        key: of the dataset, as `pretrained_vgg` takes it.
+        images: Symbolic tensor (B, height, width, 1 or 3), pixel values 0 to 255.
+        name: String, name of the network: "vgg", or one of keras.applications, such as
+            "MobileNetV2".
+        weights: String, "pretrained" (and frozen) or "random".
+        key: String, key of the dataset, as `pretrained_vgg` takes it.
 
     Returns:
         Symbolic tensor (B, h, w, D).
@@ -74,7 +76,8 @@ def backbone(images, name, weights, key):
     if weights == "random":
         return build(include_top=False, weights=None, input_shape=shape)(x)
     try:
-        network = build(include_top=False, weights="imagenet", input_shape=shape)
+        with whole_downloads():
+            network = build(include_top=False, weights="imagenet", input_shape=shape)
     except Exception as error:  # Keras raises a bare Exception
         raise ConnectionError(
             f"Expected to download the ImageNet weights of {name}; without them, "

@@ -1,10 +1,10 @@
-"""Training batches for a gate that is told the labels."""
+"""Training batches with the labels as inputs."""
 
 from moe_keras.training import AugmentedImages
 
 
-class LabelledImages(AugmentedImages):
-    """`AugmentedImages` with the labels as inputs besides: ((images, labels), labels)."""
+class LabeledImages(AugmentedImages):
+    """`AugmentedImages` whose labels are inputs too: ((images, labels), labels)."""
 
     def __getitem__(self, index):
         images, labels = super().__getitem__(index)

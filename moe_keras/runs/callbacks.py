@@ -1,15 +1,15 @@
-"""Small callbacks of `train`."""
+"""Callbacks of `train`."""
 
 import math
 
 import keras
 
 from moe_keras.runs.recorder import best_epoch
-from moe_keras.runs.state import save_state
+from moe_keras.training.checkpoint import Checkpoint
 
 
 class StopAtNaN(keras.callbacks.Callback):
-    """Stops a training whose loss is no longer a finite number.
+    """Callback: stops training when the loss is not finite.
 
     Raises:
         FloatingPointError: with the epoch and the batch, both counted from 1.
@@ -29,27 +29,35 @@ class StopAtNaN(keras.callbacks.Callback):
 
 
 class SaveState(keras.callbacks.Callback):
-    """After each epoch, and after the recorder, writes the state to resume from.
+    """Callback: writes a checkpoint before the first epoch and after each, after the recorder.
 
     Args:
-        path: the file.
-        recorder: the `RunRecorder`, which knows the history.
+        path: Path of the file.
+        recorder: `RunRecorder` that holds the history.
     """
 
     def __init__(self, path, recorder):
         super().__init__()
         self.path, self.recorder = path, recorder
 
+    def on_train_begin(self, logs=None):
+        # From here on a missing file means that it was lost, and not that nothing was done.
+        if not self.path.exists():
+            self._write()
+
     def on_epoch_end(self, epoch, logs=None):
-        save_state(self.path, self.model, self.recorder.history)
+        self._write()
+
+    def _write(self):
+        Checkpoint.of(self.model, {"history": self.recorder.history}).write(self.path)
 
 
 class StopEarly(keras.callbacks.Callback):
-    """Stops when the best epoch is long past; it remembers nothing but the recorder's history.
+    """Callback: early stopping by the recorder's history, so that it can be resumed.
 
     Args:
-        recorder: the `RunRecorder`.
-        patience: epochs to wait for a better one; 0: never stop.
+        recorder: `RunRecorder` that holds the history.
+        patience: Integer, epochs to wait for a better one; 0: never stop.
     """
 
     def __init__(self, recorder, patience):
@@ -71,11 +79,11 @@ def is_over(history, monitor, patience):
 
 
 class AnnealGuidance(keras.callbacks.Callback):
-    """Lets the guidance of a gate fall to 0 along a line, a step each epoch.
+    """Callback: anneals the guidance of a gate to 0 linearly, a step each epoch.
 
     Args:
-        gate: `LabelGuidedGate`.
-        epochs: until it is 0.
+        gate: `LabelGuidedGate` whose guidance is annealed.
+        epochs: Integer, epochs until it is 0.
     """
 
     def __init__(self, gate, epochs):
@@ -83,4 +91,5 @@ class AnnealGuidance(keras.callbacks.Callback):
         self.gate, self.epochs = gate, epochs
 
     def on_epoch_begin(self, epoch, logs=None):
-        self.gate.strength.assign(self.gate.guidance * max(0.0, 1 - epoch / self.epochs))
+        weight = self.gate.initial_guidance_weight * max(0.0, 1 - epoch / self.epochs)
+        self.gate.guidance_weight.assign(weight)

@@ -1,27 +1,27 @@
-"""The figures of a run, from what was observed and from the metrics."""
+"""Figures of a run."""
 
 from itertools import pairwise
 
 import numpy as np
 
+from moe_common.files import replacing
 from moe_keras import plots
-from moe_keras.files import replacing
 
 CURVES = ("accuracy", "loss", "router_entropy")
 
 
 def epoch_figures(seen, class_names, when, source, only=None):
-    """What the gate and the experts do at one moment.
+    """Figures of routing and predictions at one moment.
 
     Args:
-        seen: an `Observation`.
-        class_names: a name for each label.
-        when: the moment in words, such as "epoch 3".
-        source: what data it rests on.
-        only: names of the figures wanted; left out: all.
+        seen: `Observation` to draw.
+        class_names: Sequence of strings, a name for each label.
+        when: String, the moment in words, such as "epoch 3".
+        source: String, name of the data that it rests on.
+        only: Sequence of strings, names of the figures to draw; `None`: all.
 
     Returns:
-        Dict of `Picture`: "heatmap" (expert x label), "usage", "weights" and "confusion".
+        Dictionary of `Picture`: "heatmap" (expert x label), "usage", "weights" and "confusion".
     """
     experts = [f"expert {e}" for e in range(seen.num_experts)]
     return {
@@ -67,14 +67,14 @@ DRAWN = {"heatmap": _heatmap, "usage": _usage, "weights": _weights, "confusion":
 
 
 def curve_figures(metrics, source):
-    """The metrics by epoch.
+    """Training curves of a run.
 
     Args:
-        metrics: mapping of a metric's name to its values.
-        source: what data it rests on.
+        metrics: Dictionary from a metric's name to its values.
+        source: String, name of the data that it rests on.
 
     Returns:
-        Dict of `Picture`, one for each of CURVES that there is.
+        Dictionary of `Picture`, one for each of CURVES that there is.
     """
     return {
         name: plots.training_curves(

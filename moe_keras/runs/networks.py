@@ -1,4 +1,4 @@
-"""The networks that `train` trains: one shared first part, a gate and experts on top of it."""
+"""Networks of `train`: a shared backbone, a gate and experts on top of it."""
 
 from typing import NamedTuple
 
@@ -15,50 +15,50 @@ from moe_keras import (
     SparseMoE,
     TopKGate,
 )
-from moe_keras.inspection.routes import Route
+from moe_keras.routing.routes import Route
 from moe_keras.runs.assignment import assignment_matrix
 from moe_keras.runs.backbones import backbone
 
 
 class Networks(NamedTuple):
-    """One set of layers, three ways in.
+    """Training model, inference model and probe around one set of layers.
 
     Attributes:
-        taught: what is trained; takes (images, labels) if guided, else images.
-        used: from images to probabilities (B, C); needs no labels.
-        probe: from images to a dict: "answer" (B, C) and what the gate says.
-        mixture: the mixture inside.
-        guided_gate: the `LabelGuidedGate`, or None.
+        training_model: Model that is trained; takes (images, labels) if guided, else images.
+        inference_model: Model from images to probabilities (B, C); needs no labels.
+        probe: Model from images to a dictionary: "output" (B, C) and the gate's tensors.
+        mixture: The mixture inside.
+        guided_gate: The `LabelGuidedGate`, or `None`.
     """
 
-    taught: keras.Model
-    used: keras.Model
+    training_model: keras.Model
+    inference_model: keras.Model
     probe: keras.Model
     mixture: keras.layers.Layer
     guided_gate: keras.layers.Layer | None
 
     def observe(self, x):
-        """Answers (N, C) and weights (N, E) for images."""
-        told = self.probe.predict(x, batch_size=500, verbose=0)
-        answer = told.pop("answer")
-        weights = Route(self.mixture, None, None, told).weights()
+        """Outputs (N, C) and weights (N, E) for images."""
+        gate = self.probe.predict(x, batch_size=500, verbose=0)
+        output = gate.pop("output")
+        weights = Route(self.mixture, None, None, gate).weights()
         middle = tuple(range(1, weights.ndim - 1))
-        return answer, weights.mean(axis=middle) if middle else weights
+        return output, weights.mean(axis=middle) if middle else weights
 
 
 def build_networks(settings, dataset, groups=None):
-    """Build what the settings ask for.
+    """Build the networks of a run.
 
     The gate and the experts see the features that the shared part finds: for "cnn" three
     convolutions, for "mlp" the scaled pixels, else a backbone.
 
     Args:
-        settings: a `Settings`.
-        dataset: the `Dataset` that they are for.
-        groups: labels of each expert, if guided.
+        settings: `Settings` of the run.
+        dataset: Dataset that they are for, as `data.load` returns it.
+        groups: Sequence of sequences of integers, labels of each expert, if guided.
 
     Returns:
-        Networks.
+        `Networks` around one set of layers.
 
     Raises:
         ValueError: if there is no such backbone.
@@ -82,18 +82,18 @@ def build_networks(settings, dataset, groups=None):
     else:
         gate = _gate(part, SoftmaxGate(settings.experts))
         if settings.kind == "guided":
-            gate = LabelGuidedGate(gate, assignment_matrix(groups), settings.guidance)
+            gate = LabelGuidedGate(gate, assignment_matrix(groups), settings.guidance_weight)
         mixture = DenseMoE(experts, gate)
-    answer = mixture(features)
-    used = keras.Model(images, answer, name=settings.kind)
-    probe = keras.Model(images, {"answer": answer, **gate(features)})
+    output = mixture(features)
+    inference = keras.Model(images, output, name=settings.kind)
+    probe = keras.Model(images, {"output": output, **gate(features)})
     if settings.kind != "guided":
-        return Networks(used, used, probe, mixture, None)
+        return Networks(inference, inference, probe, mixture, None)
     labels = keras.Input((), dtype="int32", name="labels")
-    said = [expert(features) for expert in experts]
+    outputs = [expert(features) for expert in experts]
     weights = gate(features, labels)["probabilities"]
-    taught = keras.Model([images, labels], Combine()(weights, said))
-    return Networks(taught, used, probe, mixture, gate)
+    training = keras.Model([images, labels], Combine()(weights, outputs))
+    return Networks(training, inference, probe, mixture, gate)
 
 
 def _convolutions(x):
@@ -140,7 +140,7 @@ def _soft(num_experts, images, features, num_classes):
     x = layers.Add()([tokens, mixture(tokens)])
     x = layers.Flatten()(x) if height * width <= 64 else layers.GlobalAveragePooling1D()(x)
     x = layers.Dropout(0.3)(x)
-    answer = layers.Dense(num_classes, activation="softmax", dtype="float32")(x)
-    used = keras.Model(images, answer, name="soft")
-    probe = keras.Model(images, {"answer": answer, "probabilities": gate(tokens)["probabilities"]})
-    return Networks(used, used, probe, mixture, None)
+    output = layers.Dense(num_classes, activation="softmax", dtype="float32")(x)
+    inference = keras.Model(images, output, name="soft")
+    probe = keras.Model(images, {"output": output, "probabilities": gate(tokens)["probabilities"]})
+    return Networks(inference, inference, probe, mixture, None)

@@ -1,4 +1,4 @@
-"""What a model says of some samples, and what its gate does with them."""
+"""Predictions and routing of a sample."""
 
 from importlib.util import find_spec
 from typing import NamedTuple
@@ -6,21 +6,23 @@ from typing import NamedTuple
 import numpy as np
 from keras import ops
 
-from moe_keras.files import replacing
-from moe_keras.inspection.routes import routes
+from moe_common.files import replacing
+from moe_common.install import install_advice
+from moe_keras.metrics.expert_load import expert_load
+from moe_keras.routing.routes import routes
 
 COLUMNS = ("sample", "label", "prediction", "expert", "weight", "assigned")
 
 
 class Observation(NamedTuple):
-    """Samples with what was made of them.
+    """Predictions and expert weights of some samples.
 
     Attributes:
-        samples: array (N,), each sample's number in its split.
-        labels: array (N,).
-        predictions: array (N,), the most probable label.
-        weights: array (N, E), what each expert's answer is multiplied by.
-        assigned: array (C, E) of 0 and 1, or None where no labels are assigned to experts.
+        samples: Array (N,), each sample's number in its split.
+        labels: Array (N,).
+        predictions: Array (N,), the most probable label.
+        weights: Array (N, E), what each expert's output is multiplied by.
+        assigned: Array (C, E) of 0 and 1, or None where no labels are assigned to experts.
     """
 
     samples: np.ndarray
@@ -31,32 +33,33 @@ class Observation(NamedTuple):
 
     @property
     def num_experts(self):
-        """E."""
+        """Integer, number of experts E."""
         return self.weights.shape[1]
 
     def chosen(self):
-        """Array (N,): the expert with the largest weight."""
+        """Integer array (N,), the expert with the largest weight."""
         return self.weights.argmax(axis=1)
 
     def accuracy(self):
-        """Share of right predictions."""
+        """Accuracy."""
         return float((self.predictions == self.labels).mean())
 
     def routed(self):
-        """Share of samples whose heaviest expert is one that their label is assigned to."""
+        """Fraction of samples whose heaviest expert is one that their label is assigned to."""
         return float(self.assigned[self.labels, self.chosen()].mean())
 
     def usage(self):
-        """Array (E,): share of samples for which each expert is the heaviest."""
-        return np.bincount(self.chosen(), minlength=self.num_experts) / len(self.labels)
+        """Array (E,), fraction of samples for which each expert is the heaviest."""
+        heaviest = np.eye(self.num_experts)[self.chosen()]
+        return ops.convert_to_numpy(expert_load(heaviest))
 
     def entropy(self):
-        """Mean over the samples of -sum_e w_e log w_e, the weights made to sum to 1, in nats."""
+        """Mean entropy of the expert weights, made to sum to 1, in nats."""
         weights = self.weights / np.maximum(self.weights.sum(axis=1, keepdims=True), 1e-12)
         return float(-(weights * np.log(np.maximum(weights, 1e-12))).sum(axis=1).mean())
 
     def rows(self):
-        """A row for each sample and expert, in the order of COLUMNS: array (N E, 6)."""
+        """Array (N E, 6), a row for each sample and expert, in the order of COLUMNS."""
         number, experts = self.weights.shape
         expert = np.tile(np.arange(experts), number)
         labels = np.repeat(self.labels, experts)
@@ -105,9 +108,9 @@ class Observation(NamedTuple):
                 rows = pd.read_parquet(path).to_numpy("float64")
             else:
                 rows = np.loadtxt(path, delimiter=",", skiprows=1, ndmin=2)
-            experts = int(rows[:, 3].max()) + 1
+            experts = _whole_tables(rows)
             weights = rows[:, 4].reshape(-1, experts)
-        except (ValueError, IndexError, OSError) as error:
+        except (ValueError, IndexError) as error:
             raise ValueError(
                 f"Expected a table of activations. Received: {path}, which is damaged ({error})"
             ) from None
@@ -115,26 +118,47 @@ class Observation(NamedTuple):
         return cls(samples, labels, predictions, weights, assigned)
 
 
+def _whole_tables(rows):
+    """How many experts each sample has a row for.
+
+    Raises:
+        ValueError: if the rows are not those of every expert for each sample.
+    """
+    if rows.ndim != 2 or rows.shape[1] != len(COLUMNS) or len(rows) == 0:
+        raise ValueError(f"{len(COLUMNS)} columns and one row or more were expected")
+    whole = rows[:, [0, 1, 2, 3, 5]]
+    if not np.isfinite(rows).all() or (whole < 0).any() or (whole % 1 != 0).any():
+        raise ValueError("numbers from 0 were expected, all but the weights whole")
+    experts = int(rows[:, 3].max()) + 1
+    if (
+        len(rows) % experts
+        or (rows[:, 3] != np.tile(np.arange(experts), len(rows) // experts)).any()
+    ):
+        raise ValueError(f"a row for each of {experts} experts was expected, in their order")
+    return experts
+
+
 def check_parquet():
     """Raise a ModuleNotFoundError unless .parquet files can be written."""
     missing = [name for name in ("pandas", "pyarrow") if find_spec(name) is None]
     if missing:
         raise ModuleNotFoundError(
-            "Expected pandas and pyarrow for .parquet files; pip install moe-keras[parquet] brings "
-            f"both, and without parquet the same rows go to .csv. Missing: {', '.join(missing)}"
+            "Expected pandas and pyarrow for .parquet files. Received: no "
+            f"{' and no '.join(missing)} in this Python. {install_advice('parquet')} brings both; "
+            "without parquet the same rows go to .csv."
         )
 
 
 def spread_samples(labels, number, seed=0):
-    """Some samples, drawn once and then kept, so that epochs can be compared.
+    """Random sample of a split, the same for all epochs.
 
     Args:
-        labels: array (N,).
-        number: how many, at most N.
-        seed: of the draw.
+        labels: Array (N,).
+        number: Integer, number of samples, at most N.
+        seed: Integer, seed of the draw.
 
     Returns:
-        Sorted array of sample numbers.
+        Sorted integer array of sample numbers.
 
     >>> spread_samples([0, 1, 0, 1], 10).tolist()
     [0, 1, 2, 3]
@@ -144,24 +168,32 @@ def spread_samples(labels, number, seed=0):
 
 
 def observe_model(model):
-    """A function that takes inputs and gives a model's answer and its first mixture's weights.
+    """Function from inputs to a model's outputs and the weights of its first mixture.
 
     For token mixtures the weights are the means over a sample's tokens.
 
     Args:
-        model: a Keras model with a mixture inside.
+        model: Keras model with a mixture inside.
 
     Returns:
-        Function from x (N, ...) to (answers (N, C), weights (N, E)).
+        Function from x (N, ...) to (outputs (N, C), weights (N, E)).
     """
 
     def observe(x):
-        answers = [
-            ops.convert_to_numpy(model(x[start : start + 256], training=False))
-            for start in range(0, len(x), 256)
-        ]
+        outputs = [_output(model, x[start : start + 256]) for start in range(0, len(x), 256)]
         weights = routes(model, x)[0].weights()
         middle = tuple(range(1, weights.ndim - 1))
-        return np.concatenate(answers), weights.mean(axis=middle) if middle else weights
+        return np.concatenate(outputs), weights.mean(axis=middle) if middle else weights
 
     return observe
+
+
+def _output(model, x):
+    output = model(x, training=False)
+    if not ops.is_tensor(output):
+        names = ", ".join(map(str, output)) if isinstance(output, dict) else len(output)
+        raise ValueError(
+            "Expected a model with one output; give RunRecorder one with keep, or a function with "
+            f"observe. Received: '{model.name}' with several outputs ({names})"
+        )
+    return ops.convert_to_numpy(output)

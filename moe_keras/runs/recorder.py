@@ -1,13 +1,17 @@
-"""The callback that writes a run folder while a model trains."""
+"""Callback that records a run folder."""
 
+import math
+import re
 import time
 
 import keras
 import numpy as np
 
-from moe_keras.arguments import positive_integer
+from moe_keras.arguments import non_negative_integer, positive_integer
+from moe_keras.routing.routes import mixtures_in
 from moe_keras.runs.figures import curve_figures, epoch_figures, save_figure
 from moe_keras.runs.folder import RunFolder
+from moe_keras.runs.held_out import held_out, is_binary, num_classes, predicted_classes
 from moe_keras.runs.observation import (
     Observation,
     check_parquet,
@@ -19,7 +23,7 @@ from moe_keras.runs.scalars import ScalarLog
 
 
 class RunRecorder(keras.callbacks.Callback):
-    """Writes down what a mixture does while it trains, in any `fit`.
+    """Callback: records metrics, activations, models and figures of a mixture in a run folder.
 
     After each epoch a fixed sample of a held-out split is put to the model, and the folder gets the
     table of its activations, the metrics, the best and the last model and, in the epochs 0 (before
@@ -27,33 +31,45 @@ class RunRecorder(keras.callbacks.Callback):
     report.html. `RunFolder` lists the files; each is there whole or not at all. The router's
     entropy and load join the training's `History`.
 
+    The model is a classifier with one output: (N, C), the largest is the prediction; or (N, 1), the
+    probability of class 1 of two (its logit, where the loss says `from_logits`).
+
     Args:
-        folder: a new or empty folder.
-        x: array (N, ...), inputs of the held-out split.
-        y: array (N,), their labels, whole numbers from 0.
-        config: dict to keep in config.json, such as the settings and the seed.
-        split: name of the split, for the files' names.
-        class_names: a name for each label; left out: the numbers.
-        assigned: array (C, E) of 0 and 1, the experts that each label is assigned to, if any.
-        source: what data this is; the figures say it.
-        keep: the model to save and to put the sample to; left out: the one that is trained.
-        observe: function from x to (answers (N, C), weights (N, E)); left out: the answers of
-            `keep` and the weights of the first mixture inside it.
-        monitor: the metric that says which epoch is best; small is good if "loss" is in its name.
-        rows: the most rows of an activation table, one for each sample and expert; so many that
-            200 epochs stay below 50 MB.
-        save_every: also save the model as models/epoch_<n>.keras every so many epochs; 0: never.
-        batch_every: also draw heat map and usage every so many batches; 0: never.
-        parquet: write the activations as .parquet (with pandas and pyarrow) and not as .csv.
-        tensorboard: also write the metrics for TensorBoard, in the folder tensorboard/.
-        resumed: list of the metrics of the epochs before, a dict each, for a run that goes on in
-            its own folder.
+        folder: Path of a new or empty folder.
+        x: Array or tensor (N, ...), inputs of the held-out split; without y, a `tf.data.Dataset` or
+            another iterable of batches (x, y) that ends.
+        y: Array or tensor (N,) or (N, 1), their labels, whole numbers from 0; or one-hot rows
+            (N, C).
+        config: Dictionary to keep in config.json, such as the settings and the seed.
+        split: String of letters, digits, spaces, dots and hyphens, name of the split, for the
+            files' names.
+        class_names: Sequence of strings, a name for each label; `None`: the numbers.
+        assigned: Array (C, E) of 0 and 1, the experts that each label is assigned to, if any.
+        source: String, name of the data, shown in the figures.
+        keep: Model to save and to observe; `None`: the one that is trained.
+        observe: Function from x to (outputs (N, C), weights (N, E)); `None`: the outputs of `keep`
+            and the weights of the first mixture inside it.
+        monitor: String, metric that says which epoch is best; small is good if "loss" or "error" is
+            in its name. NaN is never best.
+        rows: Integer, largest number of rows of an activation table, one for each sample and
+            expert; with the default 200 epochs stay below 50 MB.
+        save_every: Integer, epochs between two copies of the model, models/epoch_<n>.keras; 0:
+            none.
+        batch_every: Integer, batches between two drawings of heat map and usage; 0: none.
+        parquet: Boolean, whether to write the activations as .parquet (with pandas and pyarrow) and
+            not as .csv.
+        tensorboard: Boolean, whether to write the metrics for TensorBoard too, in the folder
+            tensorboard/.
+        resumed: List of dictionaries, metrics of the epochs before, for a run that continues in its
+            own folder.
 
     Raises:
         FileExistsError: if the folder is not empty.
         ModuleNotFoundError: if `parquet` is asked for and pandas or pyarrow is not installed.
-        ValueError: if `rows` is below 1, x and y differ in length, or `monitor` is no metric of
-            the training.
+        ValueError: before training, if x and y are no labeled examples, `rows` is below 1,
+            `class_names` are too few, `assigned` does not fit, `split` names no file, `config` is
+            no JSON, or the model has no mixture, several outputs or fewer classes than labels;
+            after an epoch, if `monitor` is no metric of the training.
 
     Example:
 
@@ -75,7 +91,7 @@ class RunRecorder(keras.callbacks.Callback):
         self,
         folder,
         x,
-        y,
+        y=None,
         *,
         config=None,
         split="validation",
@@ -93,23 +109,28 @@ class RunRecorder(keras.callbacks.Callback):
         resumed=None,
     ):
         super().__init__()
-        if len(x) != len(y) or len(x) == 0:
+        self.x, self.y = held_out(x, y)
+        if not re.fullmatch(r"\w[\w .-]*", str(split)):
             raise ValueError(
-                "Expected as many labels as inputs, one or more. "
-                f"Received: {len(x)} inputs and {len(y)} labels"
+                "Expected split to be a name that a file can have: letters, digits, spaces, dots "
+                f"and hyphens. Received: split={split!r}"
             )
         self.rows = positive_integer("rows", rows)
         if parquet:
             check_parquet()  # now, and not after an hour's epoch
-        self.x, self.y, self.split = x, np.asarray(y).reshape(-1), split
-        names = range(int(self.y.max()) + 1) if class_names is None else class_names
-        self.class_names = [str(name) for name in names]
-        self.assigned = assigned
+        self.split = str(split)
+        labels = int(self.y.max()) + 1
+        self._numbered = class_names is None
+        if self._numbered:
+            class_names = range(max(labels, len(() if assigned is None else assigned)))
+        self.class_names = _names(class_names, labels)
+        self.assigned = _assignment(assigned, len(self.class_names))
         self.source = source
         self.keep = keep
         self.observe = observe
         self.monitor = monitor
-        self.save_every, self.batch_every = save_every, batch_every
+        self.save_every = non_negative_integer("save_every", save_every)
+        self.batch_every = non_negative_integer("batch_every", batch_every)
         self.ending = "parquet" if parquet else "csv"
         self.folder = RunFolder(folder)
         self.history = list(resumed or [])
@@ -117,9 +138,9 @@ class RunRecorder(keras.callbacks.Callback):
         if resumed is None:
             about = {
                 "data": {"label": source, "class_names": self.class_names},
-                "assigned": None if assigned is None else np.asarray(assigned).tolist(),
+                "assigned": None if assigned is None else self.assigned.tolist(),
                 "monitor": monitor,
-                "split": split,
+                "split": self.split,
             }
             self.folder.create({**about, **(config or {})})
         self.scalars = ScalarLog(self.folder.path / "tensorboard") if tensorboard else None
@@ -128,15 +149,20 @@ class RunRecorder(keras.callbacks.Callback):
     def on_train_begin(self, logs=None):
         if self.keep is None:
             self.keep = self.model
+        if self.observe is None:
+            mixtures_in(self.keep)  # raises where there is none
+        if self.keep.built:
+            self._check(*(self.observe or observe_model(self.keep))(self.x[:1]))
         if not self.history and self.keep.built:
             self._look()
             self._draw_epoch("epoch_000", "before training")
 
     def on_epoch_begin(self, epoch, logs=None):
-        self._epoch, self._start = epoch + 1, time.perf_counter()
+        self._epoch, self._batch, self._start = epoch + 1, 0, time.perf_counter()
 
     def on_train_batch_end(self, batch, logs=None):
-        if self.batch_every and (batch + 1) % self.batch_every == 0:
+        last, self._batch = self._batch, batch + 1  # several at once with steps_per_execution
+        if self.batch_every and self._batch // self.batch_every > last // self.batch_every:
             self._look()
             name = f"epoch_{self._epoch:03d}_batch_{batch + 1:05d}"
             moment = f"epoch {self._epoch}, batch {batch + 1}"
@@ -157,12 +183,9 @@ class RunRecorder(keras.callbacks.Callback):
         if self.assigned is not None:
             logs["routed"] = self.seen.routed()
         logs |= {f"load_{e}": float(share) for e, share in enumerate(self.seen.usage())}
-        numbers = {name: float(value) for name, value in logs.items()}
-        row = {"epoch": epoch + 1, "seconds": seconds, **numbers}
+        row = {"epoch": epoch + 1, "seconds": seconds, **_numbers(logs)}
         self.history.append(row)
-        self.folder.write_table(
-            self.folder.metrics_file, list(row), [list(each.values()) for each in self.history]
-        )
+        self.write_metrics()
         name = f"activations_{self.split}_{epoch + 1:03d}.{self.ending}"
         self.seen.write(self.folder.path / "csv" / name)
         if best_epoch(self.history, self.monitor) == epoch + 1:
@@ -181,23 +204,55 @@ class RunRecorder(keras.callbacks.Callback):
                 self._draw()
             write_report(self.folder.path)
 
+    def write_metrics(self):
+        """Write csv/metrics.csv, a row for each epoch and a column for each metric of any."""
+        columns = list(dict.fromkeys(name for row in self.history for name in row))
+        rows = [[row.get(name, math.nan) for name in columns] for row in self.history]
+        self.folder.write_table(self.folder.metrics_file, columns, rows)
+
     def _look(self):
-        """Put the sample to the model."""
+        """Observe the model on the sample."""
         observe = self.observe or observe_model(self.keep)
         if self._samples is None:
-            _, weights = observe(self.x[:1])
+            outputs, weights = observe(self.x[:1])
+            self._check(outputs, weights)
             self._samples = spread_samples(self.y, max(self.rows // weights.shape[1], 1))
             self._x = self.x[self._samples]
-        answers, weights = observe(self._x)
+        outputs, weights = observe(self._x)
+        predictions = predicted_classes(outputs, _from_logits(self.model.loss))
         labels = self.y[self._samples]
-        self.seen = Observation(
-            self._samples, labels, answers.argmax(axis=-1), weights, self.assigned
-        )
+        self.seen = Observation(self._samples, labels, predictions, weights, self.assigned)
+
+    def _check(self, outputs, weights):
+        """Refuse a model that does not fit labels, names and assignment."""
+        classes, most = num_classes(outputs), int(self.y.max())
+        if most >= classes:
+            raise ValueError(
+                f"Expected labels from 0 to {classes - 1}, as the model tells {classes} classes "
+                f"apart{' by one output' if is_binary(outputs) else ''}. Received: y with label "
+                f"{most}"
+            )
+        if len(self.class_names) < classes and self._numbered and self.assigned is None:
+            self.class_names = [str(label) for label in range(classes)]
+            config = self.folder.config()
+            config["data"]["class_names"] = self.class_names
+            self.folder.write_config(config)
+        if len(self.class_names) < classes:
+            raise ValueError(
+                f"Expected a name for each of the model's {classes} classes. Received: "
+                f"{len(self.class_names)} class_names"
+            )
+        if self.assigned is not None and self.assigned.shape[1] != weights.shape[1]:
+            raise ValueError(
+                "Expected assigned of shape (C, E), with a column for each of "
+                f"{weights.shape[1]} experts. Received: shape {self.assigned.shape}"
+            )
 
     def _draw(self):
         number = len(self.history)
         self._draw_epoch(f"epoch_{number:03d}", f"epoch {number}")
-        metrics = {name: [row[name] for row in self.history] for name in self.history[0]}
+        names = self.history[0]
+        metrics = {name: [row.get(name, math.nan) for row in self.history] for name in names}
         for name, picture in curve_figures(metrics, self.source).items():
             save_figure(picture, self.folder.path / "plots" / f"{name}.png")
 
@@ -208,18 +263,61 @@ class RunRecorder(keras.callbacks.Callback):
 
 
 def best_epoch(history, monitor):
-    """The number of the best epoch, the first one of several.
+    """Number of the best epoch, the first one of several.
 
     Args:
-        history: list of dicts of metrics, one for each epoch.
-        monitor: the metric; small is good if "loss" is in its name.
+        history: List of dicts of metrics, one for each epoch.
+        monitor: String, the metric; small is good if "loss" is in its name.
 
     Returns:
-        Whole number from 1; 0 if there was no epoch.
+        Integer from 1; 0 if there was no epoch.
 
     >>> best_epoch([{"val_loss": 2}, {"val_loss": 1}, {"val_loss": 1}], "val_loss")
     2
     """
-    sign = -1 if "loss" in monitor else 1
+    sign = -1 if "loss" in monitor or "error" in monitor else 1
     values = [sign * row[monitor] for row in history]
+    values = [-math.inf if math.isnan(value) else value for value in values]
     return values.index(max(values)) + 1 if values else 0
+
+
+def _names(names, labels):
+    """A name for each label."""
+    names = [str(name) for name in names]
+    if len(names) < labels:
+        raise ValueError(
+            f"Expected a name for each label from 0 to {labels - 1}. Received: {len(names)} "
+            f"class_names, {', '.join(names)}"
+        )
+    return names
+
+
+def _assignment(assigned, labels):
+    """The assignment as an array (C, E) of 0 and 1."""
+    if assigned is None:
+        return None
+    matrix = np.asarray(assigned)
+    if matrix.ndim != 2 or len(matrix) != labels or not np.isin(matrix, (0, 1)).all():
+        raise ValueError(
+            f"Expected assigned of shape (C, E) = ({labels}, E), of 0 and 1. Received: shape "
+            f"{matrix.shape}, dtype {matrix.dtype}"
+        )
+    return matrix
+
+
+def _numbers(logs):
+    """Metrics as numbers by name; one with several values has a name for each."""
+    numbers = {}
+    for name, value in logs.items():
+        values = np.ravel(keras.ops.convert_to_numpy(value))
+        if len(values) == 1:
+            numbers[name] = float(values[0])
+        else:
+            numbers |= {f"{name}_{i}": float(each) for i, each in enumerate(values)}
+    return numbers
+
+
+def _from_logits(loss):
+    """Whether a compiled loss, or the one loss in a list or dictionary, takes logits."""
+    losses = keras.tree.flatten(loss)
+    return any(getattr(each, "from_logits", False) for each in losses)

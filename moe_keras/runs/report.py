@@ -1,4 +1,4 @@
-"""One page about a run, with everything inside it, for a browser without a server."""
+"""HTML report of a run in one file."""
 
 import base64
 import html
@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from moe_keras.files import write_text
-from moe_keras.inspection.text_table import TextTable
+from moe_common.files import write_text
 from moe_keras.runs.figures import curve_figures, epoch_figures
 from moe_keras.runs.folder import RunFolder
 from moe_keras.runs.observation import Observation
+from moe_keras.text_table import TextTable
 
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 62rem; padding: 0 1rem;
@@ -26,10 +26,10 @@ figure { margin: 1rem 0 } img { max-width: 100%; height: auto }
 
 
 def write_report(path):
-    """Make report.html of a run folder anew, from what the folder holds.
+    """Write the HTML report of a run folder.
 
     Args:
-        path: the run folder.
+        path: Path of the run folder.
 
     Returns:
         Path of the page.
@@ -83,6 +83,7 @@ def _activations(folder, config, names, source):
     blocks = []
     for epoch in dict.fromkeys((min(files), max(files))):
         seen = Observation.read(files[epoch], assigned)
+        _check_labels(seen, len(names), files[epoch])
         pictures = epoch_figures(seen, names, f"epoch {epoch}", source)
         blocks += [
             f"<h2>Gate and experts, epoch {epoch}</h2>",
@@ -93,6 +94,16 @@ def _activations(folder, config, names, source):
             _expert_table(seen, names),
         ]
     return blocks
+
+
+def _check_labels(seen, labels, path):
+    most = max(seen.labels.max(), seen.predictions.max())
+    experts = seen.num_experts if seen.assigned is None else seen.assigned.shape[1]
+    if most >= labels or experts != seen.num_experts:
+        raise ValueError(
+            f"Expected a table of activations with labels below {labels} and {experts} experts, as "
+            f"config.json says. Received: {path}, with label {most} and {seen.num_experts} experts"
+        )
 
 
 def _expert_table(seen, names):
@@ -143,7 +154,7 @@ def _wide(table):
 
 def _figure(picture):
     png = io.BytesIO()
-    picture.figure.savefig(png, format="png", dpi=96)
+    picture.save(png, format="png", dpi=96)
     data = base64.b64encode(png.getvalue()).decode("ascii")
     alt = html.escape(picture.alt, quote=True)
     return f'<figure><img alt="{alt}" src="data:image/png;base64,{data}"></figure>'

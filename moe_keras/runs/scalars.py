@@ -1,11 +1,11 @@
-"""Metrics for TensorBoard."""
+"""Scalar metrics for TensorBoard."""
 
 
 class ScalarLog:
-    """Writes numbers where TensorBoard finds them; needs TensorFlow, not TensorBoard itself.
+    """Summary writer for TensorBoard; needs TensorFlow, not TensorBoard itself.
 
     Args:
-        folder: where its files go.
+        folder: Path of the folder for its files.
     """
 
     def __init__(self, folder):
@@ -17,7 +17,7 @@ class ScalarLog:
         self._metadata.plugin_data.plugin_name = "scalars"
 
     def write(self, step, values):
-        """Add numbers by name at a step."""
+        """Write scalars by name at a step."""
         with self._writer.as_default(step=step):
             for name, value in values.items():
                 tensor = self._tf.constant(value, "float32")

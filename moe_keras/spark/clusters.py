@@ -5,8 +5,7 @@ from pyspark.ml.clustering import KMeans, KMeansModel
 from pyspark.ml.feature import StandardScaler, StandardScalerModel, VectorAssembler
 from pyspark.sql import functions as F
 
-from moe_keras.arguments import positive_integer
-from moe_keras.spark.frames import check_frame, kept
+from moe_keras.spark.frames import kept
 
 
 class Clusters:
@@ -65,39 +64,6 @@ class Clusters:
         """What `save` wrote."""
         scaler = StandardScalerModel.load(f"{folder}/scaler")
         return cls(scaler, KMeansModel.load(f"{folder}/kmeans") if clusters > 1 else None)
-
-
-def elbow(frame, clusters=range(4, 9), seed=0, progress=None):
-    """How tight clusters are, for several numbers of them.
-
-    Args:
-        frame: DataFrame with the column `features`.
-        clusters: the numbers to try, each at least 2.
-        seed: seed of the first centroids.
-        progress: called with ("clusters", number done, number of all) now and then.
-
-    Returns:
-        A dict: for each number, the sum of the squared distances between standardised rows and
-        their nearest centroid.
-
-    Raises:
-        ValueError: for numbers below 2, or more clusters than rows.
-
-    Reference:
-        Thorndike (1953), Who belongs in the family?
-    """
-    numbers = [positive_integer("clusters", number) for number in clusters]
-    if not numbers or min(numbers) < 2:
-        raise ValueError(f"Expected numbers of clusters of at least 2. Received: {numbers}")
-    check_frame(frame, {"features"}, max(numbers))
-    one = Clusters.fit(frame, 1, seed)
-    costs = {}
-    with kept(one.scale(frame).select("scaled")) as scaled:
-        for done, number in enumerate(numbers):
-            costs[number] = _kmeans(number, seed).fit(scaled).summary.trainingCost
-            if progress:
-                progress("clusters", done + 1, len(numbers))
-    return costs
 
 
 def _kmeans(clusters, seed):

@@ -8,6 +8,11 @@ from pyspark.sql import functions as F
 
 def check_frame(frame, columns, rows=1):
     """Raise a ValueError unless the frame has these columns and so many rows."""
+    if type(frame).__module__.startswith("pyspark.sql.connect"):
+        raise ValueError(
+            "Expected a DataFrame of a classic Spark session: over Spark Connect, Spark 3.5 has no "
+            "KMeans and no trees. Received: one of Spark Connect. Take moe_keras.spark.session()."
+        )
     missing = columns - set(getattr(frame, "columns", ()))
     if missing:
         raise ValueError(
@@ -24,12 +29,12 @@ def check_frame(frame, columns, rows=1):
 
 @contextlib.contextmanager
 def kept(frame):
-    """The frame, held in Spark's memory, or on its disks where that is full, for a while."""
-    held = frame.persist(StorageLevel.MEMORY_AND_DISK)
+    """The frame, persisted in Spark's memory, or on its disks where that is full, for a while."""
+    persisted = frame.persist(StorageLevel.MEMORY_AND_DISK)
     try:
-        yield held
+        yield persisted
     finally:
-        held.unpersist()
+        persisted.unpersist()
 
 
 def check_labels(frame, classes=None):

@@ -40,8 +40,8 @@ def mixed(weights, answers):
         answers: (B, E, C).
     """
     weights = weights[:, None] if weights.ndim == 2 else weights
-    said = (weights * answers.transpose(0, 2, 1)).sum(axis=2)
-    return said / np.maximum(said.sum(axis=1, keepdims=True), SMALLEST)
+    probabilities = (weights * answers.transpose(0, 2, 1)).sum(axis=2)
+    return probabilities / np.maximum(probabilities.sum(axis=1, keepdims=True), SMALLEST)
 
 
 def train_gate(gate, path, entropy_weight, epochs, batch_size, learning_rate, seed, held_out, tell):
@@ -67,8 +67,8 @@ def train_gate(gate, path, entropy_weight, epochs, batch_size, learning_rate, se
         mixture.reset_metrics()
         for pixels, answers, labels, _ in batches(path, batch_size, seed + epoch):
             wanted = {"label": labels, "weights": labels}  # the entropy looks at no label
-            told = mixture.train_on_batch([pixels, answers], wanted, return_dict=True)
-        record = {"epoch": epoch + 1, "loss": float(told["loss"])}  # the mean of all batches
+            metrics = mixture.train_on_batch([pixels, answers], wanted, return_dict=True)
+        record = {"epoch": epoch + 1, "loss": float(metrics["loss"])}  # the mean of all batches
         if held_out is not None:
             record |= score(gate, held_out)
             if record["validation_loss"] < least:
@@ -85,9 +85,11 @@ def score(gate, path):
     """Cross-entropy and accuracy of the mixture on a folder of answers."""
     loss = right = rows = 0
     for _, answers, labels, _, weights in weighed(gate, path):
-        said = mixed(weights, answers)
-        loss -= float(np.log(np.maximum(said[np.arange(len(labels)), labels], SMALLEST)).sum())
-        right += int((said.argmax(axis=1) == labels).sum())
+        probabilities = mixed(weights, answers)
+        loss -= float(
+            np.log(np.maximum(probabilities[np.arange(len(labels)), labels], SMALLEST)).sum()
+        )
+        right += int((probabilities.argmax(axis=1) == labels).sum())
         rows += len(labels)
     return {"validation_loss": loss / rows, "validation_accuracy": right / rows}
 
@@ -102,8 +104,9 @@ def weighed(gate, path):
 def _mixture(gate, entropy_weight, learning_rate):
     pixels, answers = gate.inputs
     weights = gate.output
-    said = [answers[:, e] for e in range(answers.shape[1])]
-    sum_of_all = Combine()(weights, said)  # (B, C); with weights for each class, not of sum 1
+    outputs_of_experts = [answers[:, e] for e in range(answers.shape[1])]
+    # (B, C); with weights for each class, not of sum 1
+    sum_of_all = Combine()(weights, outputs_of_experts)
     whole = ops.maximum(ops.sum(sum_of_all, axis=-1, keepdims=True), SMALLEST)
     outputs = {"label": sum_of_all / whole, "weights": weights}
     mixture = keras.Model([pixels, answers], outputs)

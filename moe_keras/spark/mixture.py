@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import warnings
 from pathlib import Path
 
 import keras
@@ -9,13 +10,16 @@ import numpy as np
 from pyspark.ml.functions import vector_to_array
 from pyspark.sql import functions as F
 
-from moe_keras.arguments import number_from_0, positive_integer, positive_number
-from moe_keras.files import replacing, write_text
+from moe_common.files import replacing, write_text
+from moe_keras.arguments import non_negative_float, positive_integer, positive_number
+from moe_keras.json_files import read_json
 from moe_keras.spark.answers import written
 from moe_keras.spark.clusters import Clusters
+from moe_keras.spark.errors import in_one_line
 from moe_keras.spark.experts import MODELS, Experts, learner
 from moe_keras.spark.frames import check_frame, check_labels, kept
 from moe_keras.spark.gate import build_gate, train_gate
+from moe_keras.spark.parquet import dataset_of
 from moe_keras.spark.prediction import gather
 from moe_keras.spark.session import is_local
 
@@ -77,6 +81,7 @@ class TreeMixture:
         self.seed = seed
         self.workspace = workspace
         self.history = []
+        self.dataset = None
         self._counts = self._clusters = self._experts = self._gate = None
 
     @property
@@ -99,6 +104,7 @@ class TreeMixture:
         """The gate: a Keras model that takes [pixels, answers] and gives weights; None at first."""
         return self._gate
 
+    @in_one_line()
     def fit_experts(self, frame, progress=None):
         """Standardise, find clusters, and fit one expert to each, several at the same time.
 
@@ -125,6 +131,7 @@ class TreeMixture:
             trees = learner(self.expert, self.depth, self.trees, self.seed)
             experts = Experts.fit(assigned, trees, counts, progress)
         self._clusters, self._experts, self._counts, self._gate = clusters, experts, counts, None
+        self.dataset = dataset_of(frame)
         return self
 
     def expert_probabilities(self, frame):
@@ -143,12 +150,14 @@ class TreeMixture:
         """
         experts = self._fitted("_experts")
         check_frame(frame, {"features"})
+        self._check_rows(frame)
         if "label" not in frame.columns:
             frame = frame.withColumn("label", F.lit(UNKNOWN))
         answered = experts.add(self._clusters.assign(self._clusters.scale(frame)))
         pixels = vector_to_array("features", "float32").alias("pixels")
         return answered.select("label", "cluster", pixels, "probabilities")
 
+    @in_one_line()
     def fit_gate(
         self,
         frame,
@@ -190,7 +199,7 @@ class TreeMixture:
         epochs = positive_integer("epochs", epochs)
         batch_size = positive_integer("batch_size", batch_size)
         learning_rate = positive_number("learning_rate", learning_rate)
-        dropout = number_from_0("dropout", dropout, below=1)
+        dropout = non_negative_float("dropout", dropout, below=1)
         if not np.isfinite(entropy_weight):
             raise ValueError(f"Expected a finite entropy_weight. Received: {entropy_weight}")
         for each in (frame, validation):
@@ -214,6 +223,7 @@ class TreeMixture:
         self._gate = gate
         return self.history
 
+    @in_one_line()
     def predict(self, frame):
         """What the mixture says about each row, labelled or not.
 
@@ -230,6 +240,7 @@ class TreeMixture:
         with self._answers(frame) as path:
             return gather(self._gate, path)
 
+    @in_one_line()
     def evaluate(self, frame):
         """Accuracies on labelled rows.
 
@@ -261,6 +272,7 @@ class TreeMixture:
             "any expert": float(right.any(axis=1).mean()),
         }
 
+    @in_one_line()
     def save(self, folder):
         """Write the whole pipeline: Spark's models, a .keras file, and mixture.json last.
 
@@ -290,10 +302,12 @@ class TreeMixture:
             "several clusters": self._clusters.kmeans is not None,
             "gate": self._gate is not None,
             "history": self.history,
+            "dataset": self.dataset,
         }
         write_text(folder / "mixture.json", json.dumps(described, indent=2) + "\n")
 
     @classmethod
+    @in_one_line()
     def load(cls, session, folder, workspace=None):
         """Read what `save` wrote.
 
@@ -316,11 +330,13 @@ class TreeMixture:
                 "mixture.json, which is written last"
             )
         try:
-            told = json.loads((folder / "mixture.json").read_text(encoding="utf-8"))
-            mixture = cls(**{name: told[name] for name in _ARGUMENTS}, workspace=workspace)
-            counts = np.asarray(told["counts"])
-            fitted, several, gated = told["fitted"], told["several clusters"], told["gate"]
-            mixture.history = told["history"]
+            config = read_json(folder / "mixture.json", CONFIG)
+            mixture = cls(**{name: config[name] for name in _ARGUMENTS}, workspace=workspace)
+            counts = np.asarray(config["counts"])
+            fitted, several, gated = config["fitted"], config["several clusters"], config["gate"]
+            mixture.history, mixture.dataset = config["history"], config.get("dataset")
+            if counts.ndim != 2 or len(fitted) != len(counts) or counts.sum() <= 0:
+                raise ValueError(f"counts of shape {counts.shape} for {len(fitted)} experts")
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(
                 f"Expected mixture.json as TreeMixture.save writes it. Received: {folder} "
@@ -334,6 +350,22 @@ class TreeMixture:
         if gated:
             mixture._gate = keras.saving.load_model(folder / "gate.keras", compile=False)
         return mixture
+
+    def _check_rows(self, frame):
+        """Refuse rows of another size; warn of another dataset's."""
+        first = frame.select("features").first()
+        features = self._clusters.centroids.shape[1]
+        if first is not None and first["features"].size != features:
+            raise ValueError(
+                f"Expected rows of {features} features, as the experts were fitted to. Received: "
+                f"{first['features'].size}"
+            )
+        rows_of = dataset_of(frame)
+        if self.dataset and rows_of and rows_of != self.dataset:
+            warnings.warn(
+                f"This mixture was fitted to {self.dataset}, and these rows are of {rows_of}.",
+                stacklevel=2,
+            )
 
     @contextlib.contextmanager
     def _answers(self, frame):
@@ -366,4 +398,15 @@ def _count(assigned, clusters, classes):
     return counts
 
 
+CONFIG = {
+    **dict.fromkeys(("clusters", "depth", "trees", "seed"), int),
+    "expert": str,
+    "classes": int | None,
+    "counts": [[int]],
+    "fitted": [bool],
+    "several clusters": bool,
+    "gate": bool,
+    "history": [dict],
+    "dataset?": str | None,
+}
 _ARGUMENTS = ("clusters", "expert", "depth", "trees", "classes", "seed")

@@ -2,19 +2,21 @@
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 from pyspark.ml.functions import array_to_vector
 from pyspark.sql import functions as F
 from pyspark.sql.utils import AnalysisException
 
-from moe_keras.files import replacing
+from moe_common.files import replacing
 
 # About 0.3 MB of digits. A task reads whole groups.
 ROWS = 1024
+KEY = "moe_keras.dataset"
 SCHEMA = pa.schema([("label", pa.int32()), ("pixels", pa.large_list(pa.uint8()))])
 
 
-def write_parquet(images, labels, path):
+def write_parquet(images, labels, path, dataset=None):
     """Write images and their labels into a Parquet file, all of it or nothing.
 
     Spark can cut the file between its row groups, so that no image travels inside a task.
@@ -23,6 +25,7 @@ def write_parquet(images, labels, path):
         images: uint8 array of shape (N, ...), with the same number of pixels an image.
         labels: array (N,) of whole numbers from 0.
         path: the file, best called *.parquet; several in a folder can be read as one.
+        dataset: name of the dataset, kept in the file: a mixture warns of another one's rows.
 
     Returns:
         None.
@@ -47,15 +50,16 @@ def write_parquet(images, labels, path):
             "Expected labels that are whole numbers from 0. Received: dtype "
             f"{labels.dtype}, the least {labels.min()}"
         )
+    schema = SCHEMA.with_metadata({KEY: dataset} if dataset else None)
     pixels = images.reshape(len(images), -1)
     ends = np.arange(len(pixels) + 1, dtype="int64") * pixels.shape[1]
-    with replacing(path) as temporary, pq.ParquetWriter(temporary, SCHEMA) as writer:
+    with replacing(path) as temporary, pq.ParquetWriter(temporary, schema) as writer:
         for start in range(0, len(pixels), ROWS):
             rows = slice(start, start + ROWS)
             group = pixels[rows]
             lists = pa.LargeListArray.from_arrays(ends[: len(group) + 1], group.reshape(-1))
             columns = [pa.array(labels[rows], pa.int32()), lists]
-            writer.write_table(pa.table(columns, SCHEMA))
+            writer.write_table(pa.table(columns, schema))
 
 
 def read_parquet(session, path):
@@ -84,7 +88,24 @@ def read_parquet(session, path):
     if not {"label", "pixels"} <= set(frame.columns):
         raise ValueError(f"{_EXPECTED} Received: {path} with the columns {frame.columns}")
     numbers = F.col("pixels").cast("array<double>")
-    return frame.select("label", array_to_vector(numbers).alias("features"))
+    selected = frame.select("label", array_to_vector(numbers).alias("features"))
+    dataset = _dataset_in(path)
+    return selected.withMetadata("label", {KEY: dataset}) if dataset else selected
+
+
+def dataset_of(frame):
+    """Name of the dataset that a frame's rows are of, or `None` where that is not known."""
+    return frame.schema["label"].metadata.get(KEY) if "label" in frame.columns else None
+
+
+def _dataset_in(path):
+    """The name that `write_parquet` left in a file, or in the first one of a folder."""
+    try:
+        files = ds.dataset(str(path), format="parquet").files
+        kept = pq.read_schema(files[0]).metadata or {}
+    except (OSError, ValueError, IndexError):
+        return None  # another machine's, or damaged: Spark will say
+    return kept.get(KEY.encode(), b"").decode() or None
 
 
 _EXPECTED = "Expected a Parquet file or folder that write_parquet wrote."

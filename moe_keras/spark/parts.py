@@ -17,7 +17,7 @@ def write_parts(dataset, folder, seed=0):
     not seen, and so gets a quarter of the training images for itself.
 
     Args:
-        dataset: a `moe_keras.data.Dataset`.
+        dataset: what `moe_keras.data.load` returns.
         folder: made if need be; on a cluster all machines must see it.
         seed: of the draw of the images for the gate.
 
@@ -37,5 +37,5 @@ def write_parts(dataset, folder, seed=0):
     }
     paths = {part: Path(folder) / f"{part}.parquet" for part in images}
     for part, path in paths.items():
-        write_parquet(*images[part], path)
+        write_parquet(*images[part], path, dataset.label)
     return paths

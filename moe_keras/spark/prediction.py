@@ -47,6 +47,8 @@ def _summary(_, answers, labels, clusters, weights=None):
     by_expert = answers.argmax(axis=2)
     rows = np.arange(len(labels))
     nearest = answers[rows, clusters]
-    said = nearest if weights is None else mixed(weights, answers)
-    by_gate = None if weights is None else said.argmax(axis=1)
-    return Answers(labels, clusters, by_expert, by_expert[rows, clusters], by_gate, said, weights)
+    probabilities = nearest if weights is None else mixed(weights, answers)
+    by_gate = None if weights is None else probabilities.argmax(axis=1)
+    return Answers(
+        labels, clusters, by_expert, by_expert[rows, clusters], by_gate, probabilities, weights
+    )

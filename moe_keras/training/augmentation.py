@@ -1,4 +1,4 @@
-"""Batches of shifted and mirrored images, made in NumPy so that they work on every backend."""
+"""Image augmentation by shifts and mirroring, in NumPy so that it works on every backend."""
 
 import math
 
@@ -9,7 +9,7 @@ from moe_keras.arguments import pixel_images
 
 
 class AugmentedImages(keras.utils.PyDataset):
-    """Shuffled batches in which images are mirrored and shifted at random.
+    """Image augmentation: shuffled batches of randomly mirrored and shifted images.
 
     Each image is shifted by up to `shift` pixels up or down and left or right, the border being
     filled by reflection. Half of the images are mirrored left to right, and in the next epoch the
@@ -20,14 +20,14 @@ class AugmentedImages(keras.utils.PyDataset):
     on after an interruption sees what it would have seen.
 
     Args:
-        images: array (N, height, width, channels) of pixel values 0 to 255; they come out as they
+        images: Array (N, height, width, channels) of pixel values 0 to 255; they come out as they
             are, in the same dtype.
-        labels: array (N, ...), one label an image.
-        batch_size: images in a batch; the last batch of an epoch holds what is left.
-        shift: largest shift in pixels, 0 for none.
-        mirror: whether to mirror (not for digits: a mirrored 2 is no 2).
-        seed: seed of the order, the shifts and the mirroring.
-        epoch: number of the first epoch, for training that goes on.
+        labels: Array (N, ...), one label an image.
+        batch_size: Integer, images in a batch; the last batch of an epoch holds the rest.
+        shift: Integer, largest shift in pixels; 0 for none.
+        mirror: Boolean, whether to mirror; see `mirror_allowed` of a loaded dataset.
+        seed: Integer, seed of the order, the shifts and the mirroring.
+        epoch: Integer, number of the first epoch, for a training that continues.
 
     Raises:
         ValueError: if images are not of rank 4 with pixel values 0 to 255, labels are not as many

@@ -1,4 +1,4 @@
-"""The networks that the labs take as given: a base, an expert for each group, a gate."""
+"""Pretraining of the networks of the labs: a base, an expert for each group, a gate."""
 
 import datetime
 import os
@@ -8,6 +8,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from moe_common.stopping import keeping
 from moe_keras import data
 from moe_keras.experts import pretrained_card, pretrained_vgg, vgg
 from moe_keras.experts.pretrained import write_weights
@@ -30,7 +31,7 @@ def pretrain(
     precision="float32",
     verbose=2,
 ):
-    """Train one of the networks of the labs, and write its weights and a card that describes them.
+    """Pretrain a network of the labs; write its weights and a card that describes them.
 
     - `"base"`: all classes.
     - a group's name, such as `"natural"` or `"0-4"`: its classes alone, an expert.
@@ -39,21 +40,21 @@ def pretrain(
     The training can be interrupted; called again, it goes on after the last whole epoch.
 
     Args:
-        network: which.
-        dataset: name of the dataset, as for `data.load`.
-        output: folder to write `<dataset>/<network>.npz` and `.json` to. (Images of the stand-in
-            make `<dataset>-stand-in`.)
-        widths: of the blocks, see `vgg`.
-        epochs: how often each image is shown; `None`: 20 for the base, 50 for an expert, 8 for the
+        network: String, the network to train.
+        dataset: String, name of the dataset, as for `data.load`.
+        output: Path of the folder to write `<dataset>/<network>.npz` and `.json` to. (Images of the
+            stand-in make `<dataset>-stand-in`.)
+        widths: Tuple of integers, filters of each block, see `vgg`.
+        epochs: Integer, number of epochs; `None`: 20 for the base, 50 for an expert, 8 for the
             gate.
-        seed: seed of first weights, order, shifts and mirroring. Not of the validation split, which
-            is the same for all.
-        precision: policy of the training, "float32" or "mixed_bfloat16", which is several times as
-            quick on processors that know it.
-        verbose: as for `fit`.
+        seed: Integer, seed of first weights, order, shifts and mirroring. Not of the validation
+            split, which is the same for all.
+        precision: String, dtype policy of the training: "float32" or "mixed_bfloat16", which is
+            several times as fast on processors that support it.
+        verbose: Integer, as for `fit`.
 
     Returns:
-        The card, a dict.
+        Dictionary, the card.
 
     Raises:
         ValueError: if there is no such network for the dataset, the gate's base is missing or of
@@ -62,7 +63,7 @@ def pretrain(
 
     Example:
 
-    >>> from moe_keras.training import pretrain
+    >>> from moe_keras.training.pretrain import pretrain
     >>> pretrain("plants")
     Traceback (most recent call last):
     ...
@@ -76,12 +77,12 @@ def pretrain(
     folder = Path(output) / images.key
     epochs = epochs or EPOCHS.get(network, EXPERT_EPOCHS)
     parts = {
-        part: _part(network, groups, getattr(images, f"x_{part}"), getattr(images, f"y_{part}"))
+        part: examples(network, groups, getattr(images, f"x_{part}"), getattr(images, f"y_{part}"))
         for part in ("train", "validation", "test")
     }
     classes = _classes(network, groups, images)
     x_train, y_train = parts["train"]
-    mirror = dataset != "mnist"  # a mirrored 2 is no 2
+    mirror = images.mirror_allowed
     keras.utils.set_random_seed(seed)
     model = vgg(len(classes), widths, x_train.shape[1:], dtype=precision)
     rate = 0.375
@@ -91,18 +92,19 @@ def pretrain(
     else:
         start_vgg(model, x_train, seed)
     checkpoint = folder / f"{network}.checkpoint.npz"
-    history = train_vgg(
-        model,
-        x_train,
-        y_train,
-        parts["validation"],
-        epochs,
-        rate,
-        seed,
-        mirror,
-        checkpoint,
-        verbose,
-    )
+    with keeping(lambda: _kept(checkpoint)):
+        history = train_vgg(
+            model,
+            x_train,
+            y_train,
+            parts["validation"],
+            epochs,
+            rate,
+            seed,
+            mirror,
+            checkpoint,
+            verbose,
+        )
 
     trained = vgg(len(classes), widths, x_train.shape[1:], dtype="float32")
     trained.set_weights([np.float16(weight) for weight in model.get_weights()])  # as they are kept
@@ -135,6 +137,13 @@ def pretrain(
     return about
 
 
+def _kept(checkpoint):
+    """What an interruption leaves."""
+    if not checkpoint.exists():
+        return "No epoch had ended."
+    return f"Whole epochs are kept in {checkpoint}; the same command goes on after them."
+
+
 def _classes(network, groups, images):
     if network == "group-gate":
         return list(groups)
@@ -142,12 +151,23 @@ def _classes(network, groups, images):
     return [images.class_names[i] for i in ids]
 
 
-def _part(network, groups, images, labels):
-    """The images that this network is trained on, and its labels for them."""
-    if network == "base":
-        return images, labels
+def examples(network, groups, images, labels):
+    """Training examples of a network of the labs.
+
+    Args:
+        network: String, as for `pretrain`.
+        groups: Dictionary from a group's name to its class ids, as `data.groups` returns it.
+        images: Array (N, ...).
+        labels: Integer array (N,) of class ids.
+
+    Returns:
+        Two arrays: all images, or those of the network's group; and their labels, counted from 0
+        within the group.
+    """
     if network == "group-gate":
         return images, data.group_labels(labels, groups)
+    if network not in groups:
+        return images, labels
     ids = np.array(groups[network])
     own = np.isin(labels, ids)
     return images[own], np.searchsorted(ids, labels[own])
@@ -172,10 +192,10 @@ def _take_over(model, widths, dataset, output):
 
 
 def _accuracy(model, images, labels, views):
-    """Of one view and of the mean over an image and its mirror."""
-    said = model.predict(images, batch_size=500, verbose=0)
-    accuracy = {"one view": round(float((said.argmax(axis=1) == labels).mean()), 4)}
+    """Accuracy of one view and of the mean over an image and its mirror image."""
+    probabilities = model.predict(images, batch_size=500, verbose=0)
+    accuracy = {"one view": round(float((probabilities.argmax(axis=1) == labels).mean()), 4)}
     if views == 2:
-        said = said + model.predict(images[:, :, ::-1], batch_size=500, verbose=0)
-        accuracy["two views"] = round(float((said.argmax(axis=1) == labels).mean()), 4)
+        probabilities = probabilities + model.predict(images[:, :, ::-1], batch_size=500, verbose=0)
+        accuracy["two views"] = round(float((probabilities.argmax(axis=1) == labels).mean()), 4)
     return accuracy

@@ -1,4 +1,4 @@
-"""The recipe that trains a `vgg` well in few epochs."""
+"""Training recipe of a `vgg` for few epochs."""
 
 import math
 import zlib
@@ -6,35 +6,35 @@ import zlib
 import keras
 import numpy as np
 
-from moe_keras.experts import FusedBatchNormalization
+from moe_keras.experts.batch_norm import FusedBatchNormalization
+from moe_keras.training._lookahead import Lookahead
+from moe_keras.training._scaled_sgd import ScaledSGD
+from moe_keras.training._whitening import whitening_filters
 from moe_keras.training.augmentation import AugmentedImages
-from moe_keras.training.lookahead import Lookahead
 from moe_keras.training.resume import Resume
-from moe_keras.training.scaled_sgd import ScaledSGD
-from moe_keras.training.triangle import Triangle
-from moe_keras.training.whitening import whitening_filters
+from moe_keras.training.triangular_schedule import TriangularSchedule
 
 BATCH_SIZE = 256
 MOMENTUM = 0.85
 WEIGHT_DECAY = 0.00887
 LABEL_SMOOTHING = 0.2
-# The shifts of a normalisation may move faster than filters, the last layer slower.
+# The shifts of a normalization may move faster than filters, the last layer slower.
 SCALES = {"beta": 8.0, "dense": 0.03}
 
 
 def start_vgg(model, images, seed=0):
-    """Give a new `vgg` its first weights: whitening, and blocks that pass on what they see.
+    """Initialize a `vgg`: a whitening first layer, and convolutions that begin as the identity.
 
     The first layer's filters whiten 2x2 patches. Filter i of each 3x3 convolution begins by passing
     on channel i, the others at random.
 
     Args:
-        model: a `vgg`, which is changed.
-        images: array (N, height, width, channels) of pixel values 0 to 255.
-        seed: seed of the filters that pass on nothing.
+        model: A `vgg`, which is changed.
+        images: Array (N, height, width, channels) of pixel values 0 to 255.
+        seed: Integer, seed of the filters that pass on nothing.
 
     Returns:
-        Nothing; the model is changed.
+        `None`; the model is changed.
 
     Reference:
         Jordan (2024), 94% on CIFAR-10 in 3.29 seconds on a single GPU, sections 3.2 and 3.3.
@@ -43,7 +43,7 @@ def start_vgg(model, images, seed=0):
 
     >>> import numpy as np
     >>> from moe_keras.experts import vgg
-    >>> from moe_keras.training import start_vgg
+    >>> from moe_keras.training.recipe import start_vgg
     >>> model = vgg(4, widths=(24,))
     >>> start_vgg(model, np.random.default_rng(0).integers(0, 256, (50, 32, 32, 3)))
     >>> float(model.layers[3].get_weights()[0][1, 1, 5, 5])
@@ -80,27 +80,27 @@ def train_vgg(
     checkpoint=None,
     verbose=2,
 ):
-    """Train a `vgg`: augmented images, label smoothing, one cycle of the rate, averaged weights.
+    """Train a `vgg`: augmentation, label smoothing, one-cycle schedule, averaged weights.
 
     Gradient descent with Nesterov's momentum and weight decay, in batches of 256 images, shifted by
-    up to 2 pixels; see `Triangle`, `ScaledSGD`, `Lookahead`, `AugmentedImages`. The filters of the
-    first layer and the normalisations' scales stay as they are.
+    up to 2 pixels; see `TriangularSchedule` and `AugmentedImages`. The filters of the first layer
+    and the normalizations' scales stay as they are.
 
     Args:
-        model: a `vgg`, new (see `start_vgg`) or trained. It is compiled and changed.
-        images: array (N, height, width, channels) of pixel values 0 to 255.
-        labels: array (N,) of class ids.
-        validation: pair of such arrays, to watch the training.
-        epochs: how often each image is shown.
-        learning_rate: the largest.
-        seed: seed of order, shifts and mirroring.
-        mirror: whether half of the images are mirrored.
-        checkpoint: a file to which the state is written after every epoch. If it is there, training
-            goes on from it, to the same result. `None`: no file.
-        verbose: as for `fit`.
+        model: A `vgg`, new (see `start_vgg`) or trained. It is compiled and changed.
+        images: Array (N, height, width, channels) of pixel values 0 to 255.
+        labels: Integer array (N,) of class ids.
+        validation: Pair of such arrays, to watch the training.
+        epochs: Integer, number of epochs.
+        learning_rate: Float, largest learning rate.
+        seed: Integer, seed of order, shifts and mirroring.
+        mirror: Boolean, whether half of the images are mirrored.
+        checkpoint: Path of a file to which the state is written after every epoch. If it is there,
+            training continues from it, to the same result. `None`: no file.
+        verbose: Integer, as for `fit`.
 
     Returns:
-        List of dicts, one an epoch: loss, accuracy, val_loss, val_accuracy, seconds.
+        List of dictionaries, one an epoch: loss, accuracy, val_loss, val_accuracy, seconds.
 
     Raises:
         ValueError: if the checkpoint is damaged or of another training.
@@ -115,6 +115,7 @@ def train_vgg(
     plan = {
         "images": zlib.crc32(np.ascontiguousarray(images)),
         "labels": zlib.crc32(np.ascontiguousarray(labels)),
+        "precision": sorted({layer.dtype_policy.name for layer in model.layers}),
         "weights": [list(weight.shape) for weight in model.weights],
         "epochs": epochs,
         "learning_rate": learning_rate,
@@ -127,7 +128,7 @@ def train_vgg(
         if isinstance(layer, FusedBatchNormalization):
             layer.gamma.trainable = False
     optimizer = ScaledSGD(
-        Triangle(learning_rate, steps),
+        TriangularSchedule(learning_rate, steps),
         SCALES,
         momentum=MOMENTUM,
         nesterov=True,

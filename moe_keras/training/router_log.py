@@ -1,16 +1,17 @@
-"""What a router does, watched while it learns."""
+"""Callback that logs the expert load during training."""
 
 from pathlib import Path
 
 import keras
 import numpy as np
 
+from moe_common.files import write_text
 from moe_keras.arguments import positive_integer
-from moe_keras.files import write_text
+from moe_keras.metrics.expert_load import expert_load
 
 
 class RouterLog(keras.callbacks.Callback):
-    """Asks a router about the same inputs every few batches and notes who gets how much.
+    """Callback: logs the fraction of assignments per expert every few batches.
 
         share_e = mean over the inputs of expert e's weight, 0 where it is not chosen
 
@@ -18,14 +19,15 @@ class RouterLog(keras.callbacks.Callback):
     share_e = choices of expert e / all choices. Both have sum 1.
 
     Args:
-        router: model that gives what a `Gate` gives for the inputs: a dict with `"indices"`
-            (..., k) and `"probabilities"` (..., E), or with `"probabilities"` alone.
-        inputs: array of what the model takes, the same each time.
-        every: after how many batches to ask; the state before the first batch is noted too.
+        router: Model from the inputs to what a `Gate` returns: a dictionary with `"indices"` (...,
+            k) and `"probabilities"` (..., E), or with `"probabilities"` alone.
+        inputs: Array of what the model takes, the same each time.
+        every: Integer, batches between two records; the state before the first batch is recorded
+            too.
 
     Attributes:
-        steps: list of the batches after which it was asked.
-        shares: list of arrays (E,), one for each of the steps.
+        steps: List of integers, the batches after which the load was recorded.
+        shares: List of arrays (E,), one for each of the steps.
 
     Example:
 
@@ -54,15 +56,20 @@ class RouterLog(keras.callbacks.Callback):
     def on_train_begin(self, logs=None):
         self._note()
 
+    def on_epoch_begin(self, epoch, logs=None):
+        self._before = self._batch
+
     def on_train_batch_end(self, batch, logs=None):
-        self._batch += 1
-        if self._batch % self.every == 0:
+        last = self._batch
+        # With steps_per_execution Keras calls once for several batches and names the last one.
+        self._batch = self._before + batch + 1
+        if self._batch // self.every > last // self.every:
             self._note()
 
     def _note(self):
         if self.steps[-1:] != [self._batch]:  # a second fit goes on where the first one stopped
             self.steps.append(self._batch)
-            self.shares.append(shares(self.router(self.inputs, training=False)))
+            self.shares.append(_load(self.router(self.inputs, training=False)))
 
     def save(self, path):
         """Write a CSV with a line for each step: step, expert_0, expert_1, ..."""
@@ -75,27 +82,12 @@ class RouterLog(keras.callbacks.Callback):
         write_text(Path(path), "\n".join(",".join(map(str, line)) for line in lines) + "\n")
 
 
-def shares(answer):
-    """Each expert's share of the choices in a gate's answer; of the weight, if it chooses none.
-
-    Args:
-        answer: a gate's dict of tensors.
-
-    Returns:
-        Array (E,), sum 1.
-
-    Example:
-
-    >>> from moe_keras.training import shares
-    >>> probabilities = np.array([[0.5, 0.5, 0.0], [0.25, 0.5, 0.25]])
-    >>> shares({"probabilities": probabilities}).tolist()
-    [0.375, 0.5, 0.125]
-    >>> shares({"probabilities": probabilities, "indices": np.array([[0, 1], [0, 1]])}).tolist()
-    [0.5, 0.5, 0.0]
-    """
-    probabilities = keras.ops.convert_to_numpy(answer["probabilities"])
-    num_experts = probabilities.shape[-1]
-    if "indices" not in answer:
-        return probabilities.reshape(-1, num_experts).mean(axis=0)
-    indices = keras.ops.convert_to_numpy(answer["indices"]).ravel()
-    return np.bincount(indices, minlength=num_experts) / len(indices)
+def _load(answer):
+    """Fraction of assignments per expert (E,); of weight, if the gate chooses none."""
+    assignments = keras.ops.convert_to_numpy(answer["probabilities"])
+    if "indices" in answer:
+        indices = keras.ops.convert_to_numpy(answer["indices"])
+        # (..., k, E); -1 is no expert
+        assignments = np.expand_dims(indices, -1) == np.arange(assignments.shape[-1])
+        assignments = assignments.astype("float32")
+    return keras.ops.convert_to_numpy(expert_load(assignments))

@@ -15,7 +15,7 @@
 #     serves:
 #       - [build_cnn]
 #       - [to_group, spread, mixture, hard_switch, freeze, ImportanceGate, assemble]
-#       - [paired_interval, judge, question-improved, question-worth, question-noise]
+#       - [paired_interval, judge, question-improved, question-worth, question-noise, question-fault]
 #     variant:
 #       seed: ["SEED = 0", "SEED = 1", "SEED = 2", "SEED = 3"]
 #       # Which group is 0. The baseline's and the mixture's figures stay much the same.
@@ -24,7 +24,7 @@
 #           - "to 7) becomes 0, artificial"
 #           - "labels 0, 1, 8, 9) becomes 1."
 #           - "0 for natural labels, 1 for artificial ones"
-#           - "np.isin(labels, CIFAR10_ARTIFICIAL)"
+#           - "np.isin(labels, ARTIFICIAL)"
 #           - "0 natural, 1 artificial."
 #           - '["natural", "artificial"]'
 #           - "Column 0 of the gate should be large for a frog"
@@ -39,7 +39,7 @@
 #           - "to 7) becomes 1, artificial"
 #           - "labels 0, 1, 8, 9) becomes 0."
 #           - "1 for natural labels, 0 for artificial ones"
-#           - "np.isin(labels, CIFAR10_NATURAL)"
+#           - "np.isin(labels, NATURAL)"
 #           - "0 artificial, 1 natural."
 #           - '["artificial", "natural"]'
 #           - "Column 1 of the gate should be large for a frog"
@@ -70,14 +70,22 @@
 # - use layers and wrappers to combine networks into a mixture with a gate of your own;
 # - compare a mixture with a plain CNN: accuracy with its uncertainty, parameters, time.
 #
-# **Time:** 6 minutes of computing on two CPU cores; two hours with the exercises.
+# **Time:** 6 minutes of computing on two CPU cores; two and a half hours with the exercises.
 #
-# **Builds on:** Python, NumPy, and a first acquaintance with Keras (`Sequential`, `fit`).
+# **Builds on:** Python, NumPy, and a first acquaintance with Keras (`Sequential`, `fit`). What else you
+# need of Keras stands on half a page below.
 #
 # **How it works.** There are ten exercises, worth 20 marks. Each is a function with a `TODO`; the
 # cell below it checks your answer by calling it. Stuck? Run, say, `lab01.mixture.hint()` in a new
 # cell, up to three times. If an answer is missing or wrong, the lab goes on with a reference
-# answer, so you can always run on.
+# answer, so you can always run on. Four questions at the end, worth 10 marks, are read by your
+# lecturer: 30 marks in all.
+#
+# Where it says **guess first**, replace `None` before you run on; later the lab shows guess and
+# outcome side by side. Guesses are not marked. A surprise is worth more than a hit.
+#
+# **Handing in.** Run all cells from the top, save, and hand in this file under its own name, in the
+# way that your lecturer has told you.
 
 # %%
 import os
@@ -91,23 +99,65 @@ from keras import layers, ops
 from sklearn.metrics import confusion_matrix
 
 from moe_keras import plots
-from moe_keras.checks import lab01, summary
-from moe_keras.data import CIFAR10_ARTIFICIAL, CIFAR10_NATURAL, load, locate
+from moe_keras.data import groups, load, locate
+from moe_keras.evaluation import paired_interval as package_interval
 from moe_keras.experts import ClassSubset, FrozenExpert
 from moe_keras.gates import GroupGate, PerClassGate
-from moe_keras.inspection import paired_interval as package_interval
 from moe_keras.mixtures import Combine, DenseMoE
 from moe_keras.training import AugmentedImages
+from moe_labs.exercises import Guesses, lab01, summary
 
 SEED = 0
+CLASS_IDS = groups("cifar10")  # the class ids of natural and of artificial
+NATURAL, ARTIFICIAL = CLASS_IDS.values()
 # Automatic tests set this to see the same steps on fewer images.
 QUICK = os.environ.get("MOE_KERAS_LAB") == "quick"
 keras.utils.set_random_seed(SEED)
 tf.get_logger().setLevel("ERROR")  # its hints on speed are not for this lab
+guess = Guesses()
 
 # The exercises; each is None, not attempted, until its cell has run.
 build_cnn = to_group = spread = mixture = hard_switch = freeze = ImportanceGate = assemble = None
 paired_interval = judge = None
+
+# %% [markdown]
+# ## 0 Half a page of Keras
+#
+# **Logits.** The last layer of a classifier gives one number for each class, of any size and sign:
+# the logits $z$. A **softmax** makes probabilities of them, $p_c = e^{z_c} / \sum_j e^{z_j}$: positive,
+# with sum 1. The same number added to all logits changes nothing; only differences count.
+#
+# **A layer of your own** is a class. Its `__init__` makes the weights and the layers that it needs, its
+# `call` says what it does to a tensor. Keras finds the weights, and `fit` trains them.
+#
+# **A gradient tape** records what is computed from a variable, and then tells how the result would
+# change with it. That number, the gradient, is what training goes by. If there is no path from the
+# variable to the result, it is `None`.
+#
+# All three, in a dozen lines. (Keras's guide
+# [Making new layers and models](https://keras.io/guides/making_new_layers_and_models_via_subclassing/)
+# has more.)
+
+
+# %%
+class Scale(layers.Layer):
+    """Multiplies what comes in by one number, which can be trained."""
+
+    def __init__(self):
+        super().__init__()
+        self.factor = self.add_weight(shape=(), initializer="ones")
+
+    def call(self, inputs):
+        return self.factor * inputs
+
+
+logits = ops.convert_to_tensor([[2.0, 0.0, -1.0]])
+scale = Scale()
+with tf.GradientTape() as tape:
+    loss = ops.sum(scale(logits) ** 2)  # factor^2 (4 + 0 + 1)
+print("softmax of the logits:", ops.convert_to_numpy(ops.softmax(logits)).round(2))
+print("with 5 added to each: ", ops.convert_to_numpy(ops.softmax(logits + 5)).round(2))
+print("gradient, 2 * factor * 5:", float(tape.gradient(loss, scale.factor.value)))
 
 # %% [markdown]
 # ## 1 The data
@@ -175,25 +225,7 @@ def block(filters):
 # filter (`GlobalMaxPooling2D`) and ends in a softmax over `num_classes`. Stay below a million
 # parameters.
 
-
-# %% nbgrader={"grade": false, "grade_id": "build_cnn", "locked": false, "schema_version": 3, "solution": true, "task": false}
-def build_cnn(num_classes):
-    """A CNN from images (B, 32, 32, 3), pixel values 0 to 255, to probabilities (B, num_classes)."""
-    ### BEGIN SOLUTION
-    chain = [keras.Input((32, 32, 3)), layers.Rescaling(1 / 63.75, offset=-2.0)]
-    chain.append(layers.Conv2D(24, 2, activation="relu"))
-    for filters in (32, 64, 128):
-        chain += block(filters)
-    chain += [layers.GlobalMaxPooling2D(), layers.Dense(num_classes, activation="softmax")]
-    return keras.Sequential(chain)
-    ### END SOLUTION
-
-
-# %% nbgrader={"grade": true, "grade_id": "check-build_cnn", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
-build_cnn = lab01.build_cnn.check(build_cnn)
-### BEGIN HIDDEN TESTS
-lab01.build_cnn.require()
-### END HIDDEN TESTS
+# %% exercise="build_cnn"
 
 # %% [markdown]
 # The recipe that trains it is given. It mirrors and shifts the images at random, so that the
@@ -239,6 +271,12 @@ baseline_cnn = train(
 # %% [markdown]
 # Where does it go wrong? In a **confusion matrix** each row is a true class, each column a
 # predicted one. What is right lies on the diagonal.
+#
+# **Guess first.** Six classes are animals, four are vehicles. If errors knew nothing of that, about 53
+# in 100 would take an animal for a vehicle, or a vehicle for an animal. How many do? (Not marked.)
+
+# %%
+guess["per cent of errors between animals and vehicles"] = None  # a number from 0 to 100
 
 
 # %% tags=["nbval-ignore-output"]
@@ -255,31 +293,31 @@ plots.confusion_matrix(
     source=cifar.label,
 )
 
+# %% tags=["nbval-ignore-output"]
+errors = confusion(baseline_validation, cifar.y_validation)
+np.fill_diagonal(errors, 0)
+vehicle = np.isin(range(10), CLASS_IDS["artificial"])
+across = errors[vehicle][:, ~vehicle].sum() + errors[~vehicle][:, vehicle].sum()
+# Of the nine wrong classes six are of the other group for a vehicle, four for an animal.
+by_chance = (errors.sum(axis=1) * np.where(vehicle, 6 / 9, 4 / 9)).sum() / errors.sum()
+guess.compare(
+    "per cent of errors between animals and vehicles", f"{100 * across / errors.sum():.0f}"
+)
+print(f"with each wrong class alike it would be {by_chance:.0%}")
+
 # %% [markdown]
-# Look at the blocks: animals are mistaken for other animals, vehicles for other vehicles, seldom
-# one for the other. That is the reason to split the problem.
+# The smaller the share beside that of chance, the more do animals look like animals and vehicles like
+# vehicles to the baseline. That is the reason to split the problem: whoever has to tell a cat from a
+# dog should not have to think of lorries.
 #
 # ## 3 Two groups, two experts
 #
 # **Exercise 2 (1 mark).** Write `to_group`: natural (bird, cat, deer, dog, frog, horse: labels 2
 # to 7) becomes 0, artificial (airplane, automobile, ship, truck: labels 0, 1, 8, 9) becomes 1.
-# Keep this polarity in mind. A published lab trained its gate with natural as 0 and then read
-# column 0 as *artificial*; it never noticed.
+# Keep this polarity in mind. If a gate is trained with one polarity and read with the other, no error
+# message says so; section 5 shows what it costs.
 
-
-# %% nbgrader={"grade": false, "grade_id": "to_group", "locked": false, "schema_version": 3, "solution": true, "task": false}
-def to_group(labels):
-    """0 for natural labels, 1 for artificial ones, in an array of the same shape."""
-    ### BEGIN SOLUTION
-    return np.isin(labels, CIFAR10_ARTIFICIAL).astype("int32")
-    ### END SOLUTION
-
-
-# %% nbgrader={"grade": true, "grade_id": "check-to_group", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
-to_group = lab01.to_group.check(to_group)
-### BEGIN HIDDEN TESTS
-lab01.to_group.require()
-### END HIDDEN TESTS
+# %% exercise="to_group"
 
 # %% [markdown]
 # Each expert sees the images of its own group only, and numbers its classes from 0. It begins with
@@ -291,8 +329,9 @@ lab01.to_group.require()
 def specialist(num_classes):
     """A new CNN with the baseline's filters and a fresh last layer."""
     model = build_cnn(num_classes)
-    for new, old in zip(model.layers[:-1], baseline_cnn.layers[:-1], strict=True):
-        new.set_weights(old.get_weights())
+    for new, old in zip(model.weights, baseline_cnn.weights, strict=True):
+        if new.shape == old.shape:  # all but the last layer's
+            new.assign(old)
     return model
 
 
@@ -304,7 +343,7 @@ def only(class_ids, images, labels):
 
 # %% tags=["nbval-ignore-output"]
 experts = {}
-for name, class_ids in {"natural": CIFAR10_NATURAL, "artificial": CIFAR10_ARTIFICIAL}.items():
+for name, class_ids in CLASS_IDS.items():
     print(f"--- {name} expert, {len(class_ids)} classes")
     experts[name] = train(
         name,
@@ -321,7 +360,7 @@ for name, class_ids in {"natural": CIFAR10_NATURAL, "artificial": CIFAR10_ARTIFI
 
 # %% tags=["nbval-ignore-output"]
 rows = []
-for name, class_ids in {"natural": CIFAR10_NATURAL, "artificial": CIFAR10_ARTIFICIAL}.items():
+for name, class_ids in CLASS_IDS.items():
     images, labels = only(class_ids, cifar.x_validation, cifar.y_validation)
     expert_says = experts[name].predict(images, batch_size=500, verbose=0)
     baseline_says = baseline_cnn.predict(images, batch_size=500, verbose=0)[:, list(class_ids)]
@@ -345,34 +384,26 @@ pd.DataFrame(rows, columns=columns).set_index(columns[0])
 # But what does an expert say to an image of the other group? It has to answer, and it cannot say
 # "neither". To see that on all ten classes, its answer must be written in ten columns.
 #
+# **Guess first.** How sure is the natural expert, which has never seen a vehicle, when it is shown one:
+# how large is its largest probability, on average? (Not marked.)
+
+# %%
+guess["how sure the natural expert is of a vehicle"] = None  # a number from 0 to 1
+
+# %% [markdown]
 # **Exercise 3 (2 marks).** Write `spread`: put the probabilities of a few classes into an array
 # for all `num_classes`, with zeros for the classes that the expert does not know. `class_ids` says
 # which column each one belongs in.
 
-
-# %% nbgrader={"grade": false, "grade_id": "spread", "locked": false, "schema_version": 3, "solution": true, "task": false}
-def spread(probabilities, class_ids, num_classes):
-    """Probabilities (B, len(class_ids)) to (B, num_classes), zero for classes the expert does not know."""
-    ### BEGIN SOLUTION
-    wide = np.zeros((len(probabilities), num_classes), "float32")
-    wide[:, list(class_ids)] = probabilities
-    return wide
-    ### END SOLUTION
-
-
-# %% nbgrader={"grade": true, "grade_id": "check-spread", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
-spread = lab01.spread.check(spread)
-### BEGIN HIDDEN TESTS
-lab01.spread.require()
-### END HIDDEN TESTS
+# %% exercise="spread"
 
 # %% tags=["nbval-ignore-output"]
 natural_validation = spread(
-    experts["natural"].predict(cifar.x_validation, batch_size=500, verbose=0), CIFAR10_NATURAL, 10
+    experts["natural"].predict(cifar.x_validation, batch_size=500, verbose=0), NATURAL, 10
 )
 artificial_validation = spread(
     experts["artificial"].predict(cifar.x_validation, batch_size=500, verbose=0),
-    CIFAR10_ARTIFICIAL,
+    ARTIFICIAL,
     10,
 )
 for name, says in {"Natural": natural_validation, "Artificial": artificial_validation}.items():
@@ -385,8 +416,15 @@ for name, says in {"Natural": natural_validation, "Artificial": artificial_valid
         )
     )
 
+# %% tags=["nbval-ignore-output"]
+of_vehicles = np.isin(cifar.y_validation, CLASS_IDS["artificial"])
+sure = natural_validation.max(axis=1)
+guess.compare("how sure the natural expert is of a vehicle", f"{sure[of_vehicles].mean():.2f}")
+print(f"how sure it is of an animal: {sure[~of_vehicles].mean():.2f}")
+
 # %% [markdown]
-# Outside its group an expert is confidently wrong. Somebody has to decide whom to ask.
+# Outside its group an expert is always wrong, and it does not say "I do not know". Somebody has to
+# decide whom to ask.
 #
 # ## 4 A gate that tells the groups apart
 #
@@ -428,43 +466,24 @@ print("trucks are artificial (column 1):", bool(trucks[1] > 0.5))
 # $$y(x) = \sum_e g_e(x)\, f_e(x).$$
 #
 # **Exercise 4 (2 marks).** Write `mixture` with `keras.ops` (`ops` for short). The weights have
-# shape (B, E), images by experts; the outputs (B, E, C).
+# shape (B, E), images by experts; the outputs (B, E, C). A gradient must reach the weights.
 
-
-# %% nbgrader={"grade": false, "grade_id": "mixture", "locked": false, "schema_version": 3, "solution": true, "task": false}
-def mixture(weights, outputs):
-    """The weighted sum of the experts: weights (B, E), outputs (B, E, C), result (B, C)."""
-    ### BEGIN SOLUTION
-    return ops.sum(ops.expand_dims(weights, -1) * outputs, axis=1)
-    ### END SOLUTION
-
-
-# %% nbgrader={"grade": true, "grade_id": "check-mixture", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
-mixture = lab01.mixture.check(mixture)
-### BEGIN HIDDEN TESTS
-lab01.mixture.require()
-### END HIDDEN TESTS
+# %% exercise="mixture"
 
 # %% [markdown]
 # A **soft** mixture listens to everybody a little. A **hard** one asks exactly one expert.
 #
-# **Exercise 5 (2 marks).** Write `hard_switch`: each image gets the natural expert's answer if the
-# gate finds it more likely natural, else the artificial expert's. Mind the polarity.
+# **Exercise 5 (2 marks).** Write `hard_switch`, with `ops` too: each image gets the natural expert's
+# answer if the gate finds it more likely natural, else the artificial expert's. Mind the polarity.
 
+# %% exercise="hard_switch"
 
-# %% nbgrader={"grade": false, "grade_id": "hard_switch", "locked": false, "schema_version": 3, "solution": true, "task": false}
-def hard_switch(gate, natural, artificial):
-    """The likelier group's answer: gate (B, 2), natural and artificial (B, C), result (B, C)."""
-    ### BEGIN SOLUTION
-    return ops.where(gate[:, :1] > gate[:, 1:], natural, artificial)
-    ### END SOLUTION
+# %% [markdown]
+# **Guess first.** What does a gate cost that is read with the wrong polarity: how many per cent of the
+# images does the mixture still get right? (Not marked.)
 
-
-# %% nbgrader={"grade": true, "grade_id": "check-hard_switch", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
-hard_switch = lab01.hard_switch.check(hard_switch)
-### BEGIN HIDDEN TESTS
-lab01.hard_switch.require()
-### END HIDDEN TESTS
+# %%
+guess["per cent right with the polarity inverted"] = None  # a number from 0 to 100
 
 # %% tags=["nbval-ignore-output"]
 both = np.stack([natural_validation, artificial_validation], axis=1)  # (B, E, C)
@@ -473,12 +492,21 @@ answers = {
     "hard": hard_switch(gate_validation, natural_validation, artificial_validation),
     "soft, polarity inverted": mixture(gate_validation[:, ::-1].copy(), both),
 }
-for name, says in answers.items():
-    print(f"{name}: {(np.asarray(says).argmax(axis=1) == cifar.y_validation).mean():.1%} right")
+shares = {
+    name: (np.asarray(says).argmax(axis=1) == cifar.y_validation).mean()
+    for name, says in answers.items()
+}
+for name, share in shares.items():
+    print(f"{name}: {share:.1%} right")
+guess.compare(
+    "per cent right with the polarity inverted", f"{100 * shares['soft, polarity inverted']:.0f}"
+)
 
 # %% [markdown]
-# The last line is what an inverted gate costs. Soft and hard hardly differ here. They differ in
-# something else: can the gate *learn* through them? To learn, it needs the gradient of the loss.
+# The last line is what an inverted gate costs: less is right than by guessing, since a wrong expert
+# cannot even name the true class. Between soft and hard the difference is small; section 9 looks at it
+# with an interval. They differ in something else: can the gate *learn* through them? To learn, it needs
+# the gradient of the loss.
 
 # %%
 truth = ops.one_hot([3], 10)  # a cat
@@ -502,24 +530,11 @@ for name, combine in {
 # Otherwise the baseline would get better (or worse) while we try to beat it, and the comparison
 # would be worth nothing.
 #
-# **Exercise 6 (2 marks).** Write `freeze`. The result must give the same answers as the expert,
-# and neither its weights nor its answers may change, *also while the network around it is
-# trained*. The package has a layer for that.
+# **Exercise 6 (2 marks).** Write `freeze`. The result, a Keras layer or model, must give the same
+# answers as the expert, and neither its weights nor its answers may change, *also while the
+# network around it is trained*. The package has a layer for that.
 
-
-# %% nbgrader={"grade": false, "grade_id": "freeze", "locked": false, "schema_version": 3, "solution": true, "task": false}
-def freeze(expert):
-    """The same expert, which no training can move."""
-    ### BEGIN SOLUTION
-    return FrozenExpert(expert)
-    ### END SOLUTION
-
-
-# %% nbgrader={"grade": true, "grade_id": "check-freeze", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
-freeze = lab01.freeze.check(freeze)
-### BEGIN HIDDEN TESTS
-lab01.freeze.require()
-### END HIDDEN TESTS
+# %% exercise="freeze"
 
 # %% [markdown]
 # Now the package's layers do what you have just written by hand: `ClassSubset` is your `spread`,
@@ -528,14 +543,17 @@ lab01.freeze.require()
 
 # %%
 baseline = freeze(baseline_cnn)
-natural_expert = ClassSubset(freeze(experts["natural"]), CIFAR10_NATURAL, 10)
-artificial_expert = ClassSubset(freeze(experts["artificial"]), CIFAR10_ARTIFICIAL, 10)
+natural_expert = ClassSubset(freeze(experts["natural"]), NATURAL, 10)
+artificial_expert = ClassSubset(freeze(experts["artificial"]), ARTIFICIAL, 10)
 switch = DenseMoE([natural_expert, artificial_expert], gate=GroupGate(freeze(gate_cnn)))
 
 few = cifar.x_validation[:8]
 by_hand = ops.convert_to_numpy(mixture(gate_validation[:8], both[:8]))
 print("the layers give what the formula gives:", np.allclose(switch(few), by_hand, atol=1e-5))
 print("output shape for 8 images:", tuple(switch(few).shape))
+
+# %% tags=["nbval-ignore-output"]
+plots.model_graph(switch, "The switch: a gate and two experts", source=cifar.label, depth=1)
 
 # %% [markdown]
 # ## 7 How important is whom, for which class?
@@ -548,32 +566,10 @@ print("output shape for 8 images:", tuple(switch(few).shape))
 #
 # **Exercise 7 (3 marks).** Write the layer `ImportanceGate`: from features (B, D) to weights (B,
 # num_classes, num_experts). For each class the weights are positive and sum to 1 *over the
-# experts*. One softmax over everything is a mistake that has been published: all classes then
-# share one sum, and a class with a small share can hardly win, whatever the experts say of it.
+# experts*. One softmax over everything is a likely mistake: all classes then share one sum, and a
+# class with a small share can hardly win, whatever the experts say of it.
 
-
-# %% nbgrader={"grade": false, "grade_id": "ImportanceGate", "locked": false, "schema_version": 3, "solution": true, "task": false}
-class ImportanceGate(keras.layers.Layer):
-    """Weights (B, num_classes, num_experts) from features (B, D); they sum to 1 over the experts."""
-
-    def __init__(self, num_classes, num_experts, **kwargs):
-        super().__init__(**kwargs)
-        ### BEGIN SOLUTION
-        self.dense = layers.Dense(num_classes * num_experts)
-        self.reshape = layers.Reshape((num_classes, num_experts))
-        ### END SOLUTION
-
-    def call(self, features):
-        ### BEGIN SOLUTION
-        return ops.softmax(self.reshape(self.dense(features)), axis=-1)
-        ### END SOLUTION
-
-
-# %% nbgrader={"grade": true, "grade_id": "check-ImportanceGate", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
-ImportanceGate = lab01.importance_gate.check(ImportanceGate)
-### BEGIN HIDDEN TESTS
-lab01.importance_gate.require()
-### END HIDDEN TESTS
+# %% exercise="ImportanceGate"
 
 # %% [markdown]
 # The package's `PerClassGate` is the same layer, ready to be saved and loaded. It returns a
@@ -583,25 +579,11 @@ lab01.importance_gate.require()
 # **Exercise 8 (2 marks).** Write `assemble`: the gate sees what the two say, joined to one vector,
 # and the layer `Combine` takes the weighted sum. `said` is a list of two tensors (B, 10).
 
-
-# %% nbgrader={"grade": false, "grade_id": "assemble", "locked": false, "schema_version": 3, "solution": true, "task": false}
-def assemble(gate, said):
-    """The mixture (B, C) of what the experts said, a list of tensors (B, C), weighed by a PerClassGate."""
-    ### BEGIN SOLUTION
-    weights = gate(ops.concatenate(said, axis=-1))["probabilities"]
-    return Combine()(weights, said)
-    ### END SOLUTION
-
-
-# %% nbgrader={"grade": true, "grade_id": "check-assemble", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
-assemble = lab01.assemble.check(assemble)
-### BEGIN HIDDEN TESTS
-lab01.assemble.require()
-### END HIDDEN TESTS
+# %% exercise="assemble"
 
 # %% [markdown]
-# The experts are frozen, so they always say the same about the same image. It is enough to ask
-# them **once** and to train the gate on their answers, which takes seconds instead of minutes.
+# The experts are frozen, so they give the same output for an image each time. It is enough to compute
+# it **once** and to train the gate on these outputs, which takes seconds instead of minutes.
 #
 # And on which images? Not on the training images: there the networks are surer than they will ever
 # be on new ones, and the gate would learn to trust them too much. We take the 10,000 that were
@@ -660,10 +642,21 @@ print(
     "assembled model equals the gate on stored answers:", np.allclose(assembled, by_hand, atol=1e-5)
 )
 
+# %% tags=["nbval-ignore-output"]
+plots.model_graph(
+    moe, "The whole mixture; inside the switch are three networks", source=cifar.label, depth=1
+)
+
 # %% [markdown]
 # ## 9 Has it improved?
 #
-# Now, once, the test set.
+# Now, once, the test set. Three things have been built on top of each other: experts with a gate (the
+# switch), the softness of the gate, the importances. Each of them is judged by itself.
+#
+# **Guess first.** What do the importances, sections 7 and 8, add to the switch? (Not marked.)
+
+# %%
+guess["the mixture against the switch alone"] = None  # "better", "worse" or "cannot tell"
 
 # %% tags=["nbval-ignore-output"]
 y = cifar.y_test
@@ -679,10 +672,15 @@ expert_test = {
     for name, expert in experts.items()
 }
 
+spread_test = {name: spread(expert_test[name], ids, 10) for name, ids in CLASS_IDS.items()}
+in_gate_order = [spread_test[name] for name in ["natural", "artificial"]]
+switch_test = np.asarray(mixture(gate_test, np.stack(in_gate_order, axis=1)))
+hard_test = np.asarray(hard_switch(gate_test, *spread_test.values()))
 whole_test = {
     "Baseline": baseline_test,
-    "Natural expert": spread(expert_test["natural"], CIFAR10_NATURAL, 10),
-    "Artificial expert": spread(expert_test["artificial"], CIFAR10_ARTIFICIAL, 10),
+    "Natural expert": spread_test["natural"],
+    "Artificial expert": spread_test["artificial"],
+    "Switch": switch_test,
     "Mixture": moe_test,
 }
 for name, says in whole_test.items():
@@ -693,7 +691,7 @@ for name, says in whole_test.items():
     )
 
 # %% tags=["nbval-ignore-output"]
-for name, class_ids in {"natural": CIFAR10_NATURAL, "artificial": CIFAR10_ARTIFICIAL}.items():
+for name, class_ids in CLASS_IDS.items():
     keep = np.isin(y, class_ids)
     own = confusion(expert_test[name][keep], np.searchsorted(class_ids, y[keep]), len(class_ids))
     title = f"{name.capitalize()} expert, its own classes, test images: {np.trace(own) / own.sum():.1%} right"
@@ -712,47 +710,17 @@ for name, class_ids in {"natural": CIFAR10_NATURAL, "artificial": CIFAR10_ARTIFI
 # **Exercise 9 (2 marks).** Write `paired_interval`: the difference of the two accuracies and the
 # ends of its 95 % interval, 1.96 standard errors to each side.
 
-
-# %% nbgrader={"grade": false, "grade_id": "paired_interval", "locked": false, "schema_version": 3, "solution": true, "task": false}
-def paired_interval(correct_a, correct_b):
-    """(difference, low, high) of accuracy a minus accuracy b; two arrays (N,) of True and False."""
-    ### BEGIN SOLUTION
-    difference = correct_a.astype(float) - correct_b.astype(float)
-    margin = 1.96 * difference.std(ddof=1) / np.sqrt(len(difference))
-    return difference.mean(), difference.mean() - margin, difference.mean() + margin
-    ### END SOLUTION
-
-
-# %% nbgrader={"grade": true, "grade_id": "check-paired_interval", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
-paired_interval = lab01.paired_interval.check(paired_interval)
-### BEGIN HIDDEN TESTS
-lab01.paired_interval.require()
-### END HIDDEN TESTS
+# %% exercise="paired_interval"
 
 # %% [markdown]
 # **Exercise 10 (1 mark).** Write `judge`: from the ends of the interval to "better", "worse" or
-# "cannot tell".
+# "cannot tell". An end at 0 belongs to the interval.
 
-
-# %% nbgrader={"grade": false, "grade_id": "judge", "locked": false, "schema_version": 3, "solution": true, "task": false}
-def judge(low, high):
-    """What an interval for a minus b says about a: "better", "worse" or "cannot tell"."""
-    ### BEGIN SOLUTION
-    if low > 0:
-        return "better"
-    return "worse" if high < 0 else "cannot tell"
-    ### END SOLUTION
-
-
-# %% nbgrader={"grade": true, "grade_id": "check-judge", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
-judge = lab01.judge.check(judge)
-### BEGIN HIDDEN TESTS
-lab01.judge.require()
-### END HIDDEN TESTS
+# %% exercise="judge"
 
 # %% [markdown]
-# How much does the number of test images matter? A lab that compares on a few hundred images may
-# see a gain of a point, and may just as well not.
+# How much does the number of test images matter? Watch the intervals: with a few hundred images a gain
+# of a point or two is lost in them.
 
 # %% tags=["nbval-ignore-output"]
 moe_right, baseline_right = moe_test.argmax(axis=1) == y, baseline_test.argmax(axis=1) == y
@@ -764,6 +732,39 @@ for count in (200, 1000, len(y)):
 plots.intervals(
     gains,
     "Gain of the mixture over the baseline",
+    source=cifar.label,
+    label="percentage points, with 95 % interval",
+    reference=0,
+)
+
+# %% [markdown]
+# And each part by itself? The switch against the baseline; soft against hard; then baseline and switch
+# together, first as their plain mean, for which nothing is learnt, then weighed by the importances.
+
+# %% tags=["nbval-ignore-output"]
+mean_test = (baseline_test + switch_test) / 2
+ways_right = {
+    "baseline": baseline_right,
+    "switch": switch_test.argmax(axis=1) == y,
+    "hard switch": hard_test.argmax(axis=1) == y,
+    "mean of baseline and switch": mean_test.argmax(axis=1) == y,
+    "mixture": moe_right,
+}
+parts = {}
+for one, other in (
+    ("switch", "baseline"),
+    ("switch", "hard switch"),
+    ("mean of baseline and switch", "switch"),
+    ("mixture", "switch"),
+    ("mixture", "mean of baseline and switch"),
+):
+    interval = paired_interval(ways_right[one], ways_right[other])
+    parts[f"{one}, over {other}"] = [100 * value for value in interval]
+    print(f"{one}, over {other}: {judge(*interval[1:])}")
+guess.compare("the mixture against the switch alone", judge(*parts["mixture, over switch"][1:]))
+plots.intervals(
+    parts,
+    "What each part adds",
     source=cifar.label,
     label="percentage points, with 95 % interval",
     reference=0,
@@ -797,16 +798,27 @@ for title, chosen in {
 # %% [markdown]
 # ## 10 Is it worth it?
 #
-# The mixture has had an advantage: besides the baseline's training it was given that of two
-# experts and a gate. So here is a rival: the baseline, trained on with what the others cost, in
-# images shown. One network, no experts, no gates.
+# The mixture has had two advantages: besides the baseline's training it was given that of two experts
+# and a gate, and the importances have learnt from the labels of the validation images. So here is a
+# rival: the baseline, trained on with as many images as the others were shown, the validation images
+# among them. One network, no experts, no gates.
+#
+# **Guess first.** The mixture against this rival? (Not marked.)
+
+# %%
+guess["the mixture against the baseline, trained on"] = None  # "better", "worse" or "cannot tell"
 
 # %% tags=["nbval-ignore-output"]
 mixture_seconds, mixture_images = sum(seconds.values()), sum(images_seen.values())
-rival_epochs = round((mixture_images - images_seen["baseline"]) / len(cifar.x_train))
+all_images = np.concatenate([cifar.x_validation, cifar.x_train])
+all_labels = np.concatenate([cifar.y_validation, cifar.y_train])
+to_show = mixture_images - images_seen["baseline"]
+rival_epochs = -(-to_show // len(all_images))  # rounded up, each a little shorter then
+shown = to_show // rival_epochs
 rival_cnn = build_cnn(10)  # a network of its own: the baseline itself is frozen by now
 rival_cnn.set_weights(baseline_cnn.get_weights())
-train("rival", rival_cnn, cifar.x_train, cifar.y_train, some, rival_epochs, learning_rate=0.1)
+# No validation images are left to watch it by.
+train("rival", rival_cnn, all_images[:shown], all_labels[:shown], None, rival_epochs, 0.1)
 rival_right = rival_cnn.predict(cifar.x_test, batch_size=500, verbose=0).argmax(axis=1) == y
 
 # %% tags=["nbval-ignore-output"]
@@ -814,6 +826,9 @@ pd.DataFrame(
     {
         "test accuracy": [f"{r.mean():.2%}" for r in (baseline_right, moe_right, rival_right)],
         "parameters": [f"{m.count_params():,}" for m in (baseline_cnn, moe, rival_cnn)],
+        "images with labels": [
+            f"{len(labels):,}" for labels in (cifar.y_train, all_labels, all_labels)
+        ],
         "images shown": [
             f"{images:,}"
             for images in (
@@ -837,9 +852,17 @@ pd.DataFrame(
     index=pd.Index(["baseline", "mixture", "baseline, trained on"], name=f"test, {cifar.label}"),
 )
 
+# %% tags=["nbval-ignore-output"]
+against_rival = paired_interval(moe_right, rival_right)
+verdict = judge(*against_rival[1:])
+guess.compare("the mixture against the baseline, trained on", verdict)
+print("{:+.2f} points [{:+.2f}, {:+.2f}]".format(*(100 * value for value in against_rival)))
+
 # %% [markdown]
-# Compare the last two rows: the same effort, a quarter of the parameters. A gain over a baseline
-# says little until you know what the baseline would have done with the same means.
+# Compare the last two rows: as many images shown, from the same labels, and a quarter of the
+# parameters. A gain over a baseline says little until you know what the baseline would have done with
+# the same means. (The interval speaks of these two trainings on other test images. Other seeds, or
+# another learning rate for the rival, may give another result.)
 #
 # The figures of this run, and what must hold in every run:
 
@@ -851,7 +874,17 @@ print(f"baseline: {baseline_right.mean():.2%}")
 print(f"group gate: {group_right.mean():.2%}")
 print(f"mixture: {moe_right.mean():.2%}")
 print(f"gain: {100 * gain.difference:+.2f} points [{100 * gain.low:+.2f}, {100 * gain.high:+.2f}]")
+for name, right in ways_right.items():
+    print(f"{name}, alone: {right.mean():.2%}")
+for name, interval in parts.items():
+    print("{}: {:+.2f} points [{:+.2f}, {:+.2f}]".format(name, *interval))
 print(f"baseline trained on: {rival_right.mean():.2%}")
+print(
+    "mixture over baseline trained on: {:+.2f} points [{:+.2f}, {:+.2f}]".format(
+        *(100 * value for value in against_rival)
+    )
+)
+print(f"errors across the groups: {across / errors.sum():.0%}, by chance {by_chance:.0%}")
 print(f"parameters: {baseline_cnn.count_params():,} and {moe.count_params():,}")
 print(f"training seconds: {seconds['baseline']:.0f} and {mixture_seconds:.0f}")
 
@@ -864,6 +897,15 @@ print("the gate's polarity fits the labels:", bool(group_right.mean() > 0.8))
 baseline_now = baseline_cnn.predict(cifar.x_validation, batch_size=500, verbose=0)
 print("the baseline has not moved:", np.array_equal(baseline_now, baseline_validation))
 print("the mixture beats the baseline:", judge(gain.low, gain.high) == "better")
+print(
+    "fewer errors than by chance are between the groups:", bool(across < by_chance * errors.sum())
+)
+same_means = images_seen["baseline"] + images_seen["rival"], len(all_labels)
+print(
+    "the rival was shown as many images as the mixture, within one in a thousand:",
+    bool(abs(same_means[0] / mixture_images - 1) < 0.001),
+)
+print("the validation images are among them:", bool(shown >= len(cifar.x_validation)))
 
 # %% [markdown]
 # ## Questions
@@ -871,12 +913,16 @@ print("the mixture beats the baseline:", judge(gain.low, gain.high) == "better")
 # Answer in a few sentences each, with figures from your own run. Your lecturer reads them.
 #
 # **A (3 marks).** Has the mixture improved on the baseline? Give the gain with its interval, and
-# say in plain words what the interval means.
+# say in plain words what the interval means. Which part of the gain is the switch's, which that of the
+# importances?
 
 # %% [markdown] nbgrader={"grade": true, "grade_id": "question-improved", "locked": false, "points": 3, "schema_version": 3, "solution": true, "task": false}
 # Yes, if the interval lies above 0. The interval says: had we drawn another 10,000 test images,
 # the gain would be expected in this range 95 times out of 100. It says nothing about another
-# training run, with another seed: for that one would have to repeat the training.
+# training run, with another seed: for that one would have to repeat the training. The parts stand in
+# the figure "What each part adds": the switch over the baseline, and the mixture over the switch. If
+# the second interval holds 0, nobody can tell whether the importances have added anything, and if the
+# plain mean of baseline and switch does as well, it is not what they learnt that helps.
 
 # %% [markdown]
 # **B (3 marks).** Is it worth the complexity and the time? Compare parameters, seconds and
@@ -899,6 +945,31 @@ print("the mixture beats the baseline:", judge(gain.low, gain.high) == "better")
 # 1000} = 1.6$ points. Even if the two models agree on most images, 0.8 points are within one or so
 # standard errors of the difference. We cannot tell; test on more images, and look at the paired
 # differences.
+
+# %% [markdown]
+# **D (2 marks).** Find the fault. Somebody builds the mixture of baseline and switch in one go and
+# trains its importances on images. The program runs. What is wrong with its conclusion, and which line
+# would you change?
+
+# %% tags=["nbval-ignore-output"]
+my_baseline = build_cnn(10)
+my_baseline.set_weights(baseline_cnn.get_weights())
+pictures = keras.Input((32, 32, 3))
+my_gate = PerClassGate(num_classes=10, num_experts=2)
+my_mixture = keras.Model(pictures, assemble(my_gate, [my_baseline(pictures), switch(pictures)]))
+my_mixture.compile(keras.optimizers.Adam(0.001), "sparse_categorical_crossentropy")
+my_mixture.fit(cifar.x_validation[:1000], cifar.y_validation[:1000], batch_size=50, verbose=0)
+new_images, new_labels = cifar.x_validation[1000:3000], cifar.y_validation[1000:3000]
+for name, network in {"baseline": my_baseline, "mixture": my_mixture}.items():
+    says = network.predict(new_images, batch_size=500, verbose=0)
+    print(f"{name}: {(says.argmax(axis=1) == new_labels).mean():.1%} right")
+print("Conclusion: so much do the importances gain over the baseline.")
+
+# %% [markdown] nbgrader={"grade": true, "grade_id": "question-fault", "locked": false, "points": 2, "schema_version": 3, "solution": true, "task": false}
+# `my_baseline` is not frozen. The fit trains it too, its weights and its batch statistics, so what is
+# called baseline in the comparison is no longer the network of section 2, and what is called the gain
+# of the importances is in part its damage (1 mark). Change the line of `my_mixture`: take
+# `freeze(my_baseline)(pictures)`; then only the gate learns (1 mark).
 
 # %% [markdown]
 # ## Your progress

@@ -9,14 +9,14 @@
 #     language: python
 #     name: python3
 #   moe_keras:
-#     minutes: 4
+#     minutes: 3
 #     outcomes: count what a network computes; calibrate it by one temperature; tell a real difference
 #       from luck with pairs of answers; judge a mixture at equal parameters, compute and training
 #     serves:
 #       - [conv_cost]
 #       - [temper, best_temperature, question-calibration]
-#       - [paired_bootstrap, mcnemar, question-statistics]
-#       - [frontier, question-worth, question-report]
+#       - [paired_bootstrap, mcnemar, question-statistics, question-fault]
+#       - [frontier, question-worth, question-report, question-experiment]
 #     variant:
 #       report:
 #         - ["of four networks reaches 1 point more", "p < 0.001"]
@@ -27,10 +27,11 @@
 # %% [markdown]
 # # Lab 03: is it worth it?
 #
-# A mixture of four networks beats one of its own networks. Of course it does: it has four times the
-# parameters, four times the training, and takes up to four times as long to answer. The question of
-# this lab is what *else* you could have had for that, and whether it would have been better. Two
-# plain networks, averaged? One larger network? The same network, trained for longer?
+# A mixture of four networks has four times the parameters of one of them, four times the training, and
+# takes up to four times as long to answer. Does it at least beat that one? You will see that most ways
+# of mixing do not, so far as 10,000 test images can tell. And where one does, what *else* could you
+# have had for that, and would it have been better? Two plain networks, averaged? One larger network?
+# The same network, trained for longer?
 #
 # The lab does not know the answer that you would like to hear. It reports what comes out.
 #
@@ -39,16 +40,24 @@
 # - count what a network computes for an image, and measure how long it takes;
 # - say whether a classifier is as sure as it is right, and correct it with one number;
 # - tell a real difference from luck when two models answer the same images;
-# - compare a mixture with rivals of equal parameters, equal compute and equal training.
+# - compare a mixture with rivals of equal parameters, equal compute and equal training;
+# - design an experiment that can tell two explanations apart.
 #
-# **Time:** 4 minutes of computing on two CPU cores; 90 minutes with the exercises.
+# **Time:** 3 minutes of computing on two CPU cores; two hours with the exercises.
 #
 # **Builds on:** lab 01 (a mixture and its gate) and lab 02 (the networks that come with the package).
 #
 # **How it works.** There are six exercises, worth 14 marks. Each is a function with a `TODO`; the
 # cell below it checks your answer by calling it. Stuck? Run, say, `lab03.temper.hint()` in a new
 # cell, up to three times. If an answer is missing or wrong, the lab goes on with a reference
-# answer, so you can always run on.
+# answer, so you can always run on. Six questions, one of them an experiment of your own, are worth 17
+# marks and read by your lecturer: 31 marks in all.
+#
+# Where it says **guess first**, replace `None` before you run on; later the lab shows guess and
+# outcome side by side. Guesses are not marked. A surprise is worth more than a hit.
+#
+# **Handing in.** Run all cells from the top, save, and hand in this file under its own name, in the
+# way that your lecturer has told you.
 
 # %%
 import os
@@ -64,27 +73,27 @@ import tensorflow as tf
 from keras import ops
 
 from moe_keras import plots
-from moe_keras.checks import lab03, summary
 from moe_keras.data import group_labels, groups, load
-from moe_keras.experts import ClassSubset, pretrained_card, pretrained_vgg
-from moe_keras.gates import SoftmaxGate
-from moe_keras.inspection import (
+from moe_keras.evaluation import (
     expected_calibration_error,
     mean_interval,
     multiply_adds,
     negative_log_likelihood,
     reliability,
 )
+from moe_keras.experts import ClassSubset, pretrained_card, pretrained_vgg
+from moe_keras.gates import SoftmaxGate
 from moe_keras.mixtures import Combine
 from moe_keras.training import FrozenOutputs
+from moe_labs.exercises import Guesses, lab03, summary
 
 # Automatic tests set this to see the same steps on fewer images.
 QUICK = os.environ.get("MOE_KERAS_LAB") == "quick"
 SEEDS = (0, 1) if QUICK else (0, 1, 2, 3, 4)
-HERE = Path.cwd()
-CHECKOUT = next((p for p in (HERE, *HERE.parents) if (p / "benchmarks").is_dir()), HERE)
+BUILD = Path("../../build") if Path("../source").is_dir() else Path("../build")
 keras.utils.set_random_seed(0)
 tf.get_logger().setLevel("ERROR")  # its hints on speed are not for this lab
+guess = Guesses()
 
 # The exercises; each is None, not attempted, until its cell has run.
 conv_cost = temper = best_temperature = paired_bootstrap = mcnemar = frontier = None
@@ -141,24 +150,17 @@ pd.DataFrame(
 #
 # **Exercise 1 (2 marks).** Write `conv_cost`, the multiply-adds of one convolution (no bias).
 
-
-# %% nbgrader={"grade": false, "grade_id": "conv_cost", "locked": false, "schema_version": 3, "solution": true, "task": false}
-def conv_cost(height, width, channels, filters, size):
-    """Multiply-adds of a convolution: output (height, width, filters), input with `channels`."""
-    ### BEGIN SOLUTION
-    return height * width * filters * size * size * channels
-    ### END SOLUTION
-
-
-# %% nbgrader={"grade": true, "grade_id": "check-conv_cost", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
-conv_cost = lab03.conv_cost.check(conv_cost)
-### BEGIN HIDDEN TESTS
-lab03.conv_cost.require()
-### END HIDDEN TESTS
+# %% exercise="conv_cost"
 
 # %% [markdown]
 # The package's `multiply_adds` runs a model once and counts what is computed. Does it agree with
 # you, over all convolutions of the base and its dense layer at the end?
+#
+# **Guess first.** The base has seven convolutions, 0 to 6. The last ones have the most weights, 590,000
+# each. Which one computes most? (Not marked.)
+
+# %%
+guess["the convolution that computes most"] = None  # a number from 0 to 6
 
 # %% tags=["nbval-ignore-output"]
 by_hand, rows = 0, []
@@ -172,6 +174,8 @@ by_hand += cards["base"]["widths"][-1] * 10  # dense: units * features
 one_image = np.zeros((1, 32, 32, 3), "float32")
 cost = {name: multiply_adds(network, one_image) for name, network in networks.items()}
 counts_agree = by_hand == cost["base"]
+most = max(range(len(rows)), key=lambda i: rows[i][-1])
+guess.compare("the convolution that computes most", most)
 pd.DataFrame(rows, columns=["height and width", "channels", "filters", "multiply-adds"])
 
 # %%
@@ -182,13 +186,13 @@ print("your count of the base is the package's:", counts_agree)
 #
 # ## 3 As sure as right?
 #
-# Frozen networks always say the same, so each is run once; `FrozenOutputs` keeps the answers in
+# Frozen networks give the same output each time, so each is run once; `FrozenOutputs` keeps the answers in
 # files, as in lab 02. Each image is also shown **mirrored**, and in the end the two answers of a
-# model are averaged. All models are treated so: it gives everyone about half a point, at twice the
-# cost. (The first time this takes a minute or so.)
+# model are averaged. All models are treated so, at twice the cost; section 6 shows the single view
+# beside it. (The first time this takes a minute or so.)
 
 # %% tags=["nbval-ignore-output"]
-outputs = FrozenOutputs(CHECKOUT / "build/frozen-outputs", verbose=0)
+outputs = FrozenOutputs(BUILD / "frozen-outputs", verbose=0)
 
 
 def ask(images):
@@ -216,41 +220,13 @@ print(f"{len(y_validation):,} validation images, two views: {time.perf_counter()
 #
 # **Exercise 2 (2 marks).** Write `temper`.
 
-
-# %% nbgrader={"grade": false, "grade_id": "temper", "locked": false, "schema_version": 3, "solution": true, "task": false}
-def temper(probabilities, temperature):
-    """Probabilities (N, C) to the power 1 / temperature, each row divided by its sum."""
-    ### BEGIN SOLUTION
-    powers = probabilities ** (1 / temperature)
-    return powers / powers.sum(axis=1, keepdims=True)
-    ### END SOLUTION
-
-
-# %% nbgrader={"grade": true, "grade_id": "check-temper", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
-temper = lab03.temper.check(temper)
-### BEGIN HIDDEN TESTS
-lab03.temper.require()
-### END HIDDEN TESTS
+# %% exercise="temper"
 
 # %% [markdown]
 # **Exercise 3 (2 marks).** Write `best_temperature`: of a list of temperatures, the one with the
 # lowest `negative_log_likelihood(probabilities, labels)`.
 
-
-# %% nbgrader={"grade": false, "grade_id": "best_temperature", "locked": false, "schema_version": 3, "solution": true, "task": false}
-def best_temperature(probabilities, labels, temperatures):
-    """The temperature with which the true labels are least of a surprise."""
-    ### BEGIN SOLUTION
-    surprises = [negative_log_likelihood(temper(probabilities, t), labels) for t in temperatures]
-    return temperatures[np.argmin(surprises)]
-    ### END SOLUTION
-
-
-# %% nbgrader={"grade": true, "grade_id": "check-best_temperature", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
-best_temperature = lab03.best_temperature.check(best_temperature)
-### BEGIN HIDDEN TESTS
-lab03.best_temperature.require()
-### END HIDDEN TESTS
+# %% exercise="best_temperature"
 
 # %% [markdown]
 # One temperature for each network, fitted on the validation images of its own classes. The list
@@ -389,15 +365,15 @@ def looks_at(said):
     return log_odds(np.stack([groups_of_base(said)[:, 0], said["group-gate"][:, 0]], axis=1))
 
 
-def learn_gate(views, labels, seed):
-    """A softmax gate (N, 2) -> (N, 3), trained through the mixture on frozen experts' answers."""
+def learn_gate(views, labels, seed, looks=looks_at):
+    """A softmax gate (N, D) -> (N, 3), trained through the mixture on frozen experts' answers."""
     keras.utils.set_random_seed(seed)
     gate = SoftmaxGate(num_experts=3)
-    seen = keras.Input((2,))
+    seen = keras.Input(looks(views[0]).shape[1:])
     answers = [keras.Input((10,)) for _ in EXPERTS]
     mixture = keras.Model([seen, *answers], Combine()(gate(seen)["probabilities"], answers))
     mixture.compile(keras.optimizers.Adam(0.05), "sparse_categorical_crossentropy")
-    x = [np.concatenate([looks_at(said) for said in views])]
+    x = [np.concatenate([looks(said) for said in views])]
     x += [np.concatenate([opinions(said)[:, e] for said in views]) for e in range(3)]
     mixture.fit(x, np.tile(labels, len(views)), batch_size=250, epochs=20, verbose=0)
     return gate
@@ -408,17 +384,20 @@ print("parameters of the learned gate:", learned[0].count_params())
 
 # %% [markdown]
 # So small a gate can be seen as a whole. Let base and group gate find an image natural to the same
-# degree, from 0 to 1. Whom does the mixture listen to?
+# degree. Whom does the mixture listen to? The axis shows log-odds, as the gate sees them: 0 is an even
+# chance, 2 is 88 %, 4 is 98 %, 7 is 99.9 %. That is where nearly all images are, and on an axis of
+# probabilities they would share one edge.
 
 # %% tags=["nbval-ignore-output"]
-natural = np.linspace(0.001, 0.999, 41)
-seen = log_odds(np.stack([natural, natural], axis=1))
-weights = ops.convert_to_numpy(learned[0](seen)["probabilities"])
+odds = np.linspace(-8, 8, 65)
+weights = ops.convert_to_numpy(learned[0](np.stack([odds, odds], axis=1))["probabilities"])
+beyond = np.abs(looks_at(said_validation[0])).min(axis=1) > 2
+print(f"both networks surer than 88 %: {beyond.mean():.1%} of the validation images")
 plots.lines(
-    {name: (natural, weights[:, e]) for e, name in enumerate(EXPERTS)},
+    {name: (odds, weights[:, e]) for e, name in enumerate(EXPERTS)},
     "The learned gate, seed 0",
     source=cifar.label,
-    x_label="probability of natural, both networks",
+    x_label="log-odds of natural, both networks",
     y_label="weight",
 )
 
@@ -429,11 +408,12 @@ plots.lines(
 
 
 # %%
-def learned_soft(seed):
-    def weights(said, labels):
-        return ops.convert_to_numpy(learned[seed](looks_at(said))["probabilities"])
+def weights_of(gate, looks=looks_at):
+    return lambda said, labels: ops.convert_to_numpy(gate(looks(said))["probabilities"])
 
-    return weights
+
+def learned_soft(seed):
+    return weights_of(learned[seed])
 
 
 def learned_hard(seed):
@@ -591,11 +571,21 @@ pd.DataFrame(
 ).T
 
 # %% [markdown]
-# Look at the *hard* gates' NLL. A switch gives the other group's classes a probability of exactly 0:
-# where it is wrong, the truth was declared impossible, and no temperature makes something of 0. (The
-# surprise would be infinite; NLL counts at most $-\ln 10^{-7} = 16$.)
+# Look at the NLL of the two ways that switch between the groups: base as gate and group gate, hard. A
+# switch gives the other group's classes a probability of exactly 0: where it is wrong, the truth was
+# declared impossible, and no temperature makes something of 0. (The surprise would be infinite; NLL
+# counts at most $-\ln 10^{-7} = 16$.)
 #
 # All is decided: the gates are trained, the temperatures fitted. Now the test images, once.
+#
+# **Guess first.** Base and learned soft gate both answer 10,000 test images. On how many of 10,000 is
+# exactly one of the two right? And of six ways to mix (average; base as gate; group gate, soft and
+# hard; learned gate, soft and hard), how many are better than the base by more than luck, with the
+# interval of the gain above 0? (Not marked.)
+
+# %%
+guess["images of 10,000 on which one alone is right"] = None  # a number
+guess["ways that beat the base by more than luck"] = None  # a number from 0 to 6
 
 # %% tags=["nbval-ignore-output"]
 said_test, y_test = calibrated(ask(cifar.x_test)), cifar.y_test
@@ -614,23 +604,7 @@ for name in ways:
 #
 # **Exercise 4 (3 marks).** Write `paired_bootstrap`. Draw from `np.random.default_rng(seed)`.
 
-
-# %% nbgrader={"grade": false, "grade_id": "paired_bootstrap", "locked": false, "schema_version": 3, "solution": true, "task": false}
-def paired_bootstrap(correct_a, correct_b, resamples, seed):
-    """(difference, low, high) of accuracy a minus accuracy b; two arrays (N,) of True and False."""
-    ### BEGIN SOLUTION
-    difference = correct_a.astype("float32") - correct_b
-    rng, count = np.random.default_rng(seed), len(difference)
-    means = [difference[rng.integers(0, count, count)].mean() for _ in range(resamples)]
-    return difference.mean(), *np.quantile(means, [0.025, 0.975])
-    ### END SOLUTION
-
-
-# %% nbgrader={"grade": true, "grade_id": "check-paired_bootstrap", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
-paired_bootstrap = lab03.paired_bootstrap.check(paired_bootstrap)
-### BEGIN HIDDEN TESTS
-lab03.paired_bootstrap.require()
-### END HIDDEN TESTS
+# %% exercise="paired_bootstrap"
 
 # %% [markdown]
 # There is a shorter way to think of it. Images on which both are right, or both wrong, say nothing
@@ -644,27 +618,10 @@ lab03.paired_bootstrap.require()
 #
 # **Exercise 5 (3 marks).** Write `mcnemar`. If there are no such images, z is 0.
 
-
-# %% nbgrader={"grade": false, "grade_id": "mcnemar", "locked": false, "schema_version": 3, "solution": true, "task": false}
-def mcnemar(correct_a, correct_b):
-    """(n_a, n_b, z): images that only a, only b gets right, and how surprising that would be."""
-    ### BEGIN SOLUTION
-    only_a, only_b = np.sum(correct_a & ~correct_b), np.sum(correct_b & ~correct_a)
-    if only_a + only_b == 0:
-        return 0, 0, 0.0
-    return only_a, only_b, (only_a - only_b) / np.sqrt(only_a + only_b)
-    ### END SOLUTION
-
-
-# %% nbgrader={"grade": true, "grade_id": "check-mcnemar", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
-mcnemar = lab03.mcnemar.check(mcnemar)
-### BEGIN HIDDEN TESTS
-lab03.mcnemar.require()
-### END HIDDEN TESTS
+# %% exercise="mcnemar"
 
 # %% [markdown]
-# Every way against the base, in one table. First how good it is, then what it takes. (Differences
-# and intervals in percentage points.)
+# Every way against the base: is it better? (Differences and intervals in percentage points.)
 
 # %% tags=["nbval-ignore-output"]
 gain = {name: paired_bootstrap(right[name], right["base"], 2000, 0) for name in ways}
@@ -680,16 +637,35 @@ quality = pd.DataFrame(
             ),
             "right alone / base alone": "{} / {}".format(*pairs[name][:2]),
             "z": f"{pairs[name][2]:.1f}",
-            "NLL": f"{negative_log_likelihood(tempered_test[name], y_test):.3f}",
-            "ECE": f"{expected_calibration_error(tempered_test[name], y_test):.3f}",
         }
         for name in ways
     }
 ).T
-quality.join(means)
+alone = sum(pairs["learned gate, soft"][:2])
+above = [name for name in ways if gain[name][1] > 0 and not name.startswith("oracle")]
+guess.compare("images of 10,000 on which one alone is right", f"{1e4 * alone / len(y_test):.0f}")
+guess.compare("ways that beat the base by more than luck", f"{len(above)} {above}")
+quality
+
+# %% [markdown]
+# And are its probabilities good? What it takes, section 5 has shown; here is the part of it that
+# counts most.
 
 # %% tags=["nbval-ignore-output"]
-near = [name for name in ways if name != "base" and right[name].mean() > right["base"].mean() - 0.1]
+ruled_out = {name: (p[np.arange(len(y_test)), y_test] == 0).mean() for name, p in test.items()}
+pd.DataFrame(
+    {
+        name: {
+            "NLL": f"{negative_log_likelihood(tempered_test[name], y_test):.3f}",
+            "ECE": f"{expected_calibration_error(tempered_test[name], y_test):.3f}",
+            "truth called impossible": f"{ruled_out[name]:.2%}",
+        }
+        for name in ways
+    }
+).T.join(means[["multiply-adds, millions", "images shown, millions"]])
+
+# %% tags=["nbval-ignore-output"]
+near = [name for name in ways if name not in ("base", "random gate")]
 plots.intervals(
     {name: [100 * value for value in gain[name]] for name in near},
     "Gain over the base, test images",
@@ -731,39 +707,37 @@ for kind, values in by_seed.items():
 #
 # **Exercise 6 (2 marks).** Write `frontier`.
 
-
-# %% nbgrader={"grade": false, "grade_id": "frontier", "locked": false, "schema_version": 3, "solution": true, "task": false}
-def frontier(costs, accuracies):
-    """Array (N,) of True for models that no other dominates; arrays (N,) of costs, accuracies."""
-    ### BEGIN SOLUTION
-    undominated = []
-    for cost, accuracy in zip(costs, accuracies, strict=True):
-        no_worse = (costs <= cost) & (accuracies >= accuracy)
-        better = (costs < cost) | (accuracies > accuracy)
-        undominated.append(not (no_worse & better).any())
-    return np.array(undominated)
-    ### END SOLUTION
-
-
-# %% nbgrader={"grade": true, "grade_id": "check-frontier", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
-frontier = lab03.frontier.check(frontier)
-### BEGIN HIDDEN TESTS
-lab03.frontier.require()
-### END HIDDEN TESTS
+# %% exercise="frontier"
 
 # %% [markdown]
-# The oracles are left out, since nobody can have them, and so is the random gate, far below. Names
-# with a star are on the frontier.
+# The oracles are left out, since nobody can have them, and so is the random gate, far below. A point on
+# the frontier may be there by luck: its lead over a cheaper one may be smaller than what luck does. So
+# a name gets a star, \*, if it is on the frontier and leads the starred one before it, the next
+# cheaper, by more than its paired interval. It gets (\*) if it is on the frontier by its number alone.
 
 # %% tags=["nbval-ignore-output"]
 
 
-def figure_of(points, title, source, x_label):
-    """Accuracy against compute; points: a name to (cost, accuracy, low, high)."""
+def stars_of(points, lead):
+    """A star or none for each name; lead(a, b): the interval of accuracy a minus accuracy b."""
     costs, accuracies = np.array([point[:2] for point in points.values()]).T
-    stars = dict(zip(points, frontier(costs, accuracies), strict=True))
-    return plots.labelled_points(
-        {f"{name} *" if stars[name] else name: point for name, point in points.items()},
+    on_it = dict(zip(points, frontier(costs, accuracies), strict=True))
+    stars, sure = dict.fromkeys(points, ""), None
+    for name in sorted((name for name in points if on_it[name]), key=lambda n: points[n][0]):
+        if sure is not None:
+            print("{} over {}: {:+.2f} [{:+.2f}, {:+.2f}]".format(name, sure, *lead(name, sure)))
+        if sure is None or lead(name, sure)[1] > 0:
+            stars[name], sure = " *", name
+        else:
+            stars[name] = " (*)"
+    return stars
+
+
+def figure_of(points, lead, title, source, x_label):
+    """Accuracy against compute; points: a name to (cost, accuracy, low, high)."""
+    stars = stars_of(points, lead)
+    return plots.labeled_points(
+        {name + stars[name]: point for name, point in points.items()},
         title,
         source=source,
         x_label=x_label,
@@ -779,6 +753,7 @@ for name in real:
         points[name] = (work[name] / 1e6, rate, rate - margin, rate + margin)
 figure_of(
     points,
+    lambda a, b: [100 * value for value in paired_bootstrap(right[a], right[b], 2000, 0)],
     "Networks that come with the package, with 95 % intervals of each accuracy",
     cifar.label,
     "multiply-adds for one view, millions",
@@ -802,9 +777,15 @@ figure_of(
 # - **two bases, averaged**: the base and another one that differs by its seed only.
 #
 # These figures are read from a file. They are on CIFAR-10 whatever the data above.
+#
+# **Guess first.** The learned soft gate against the four rivals: which of them comes nearest to it?
+# (Not marked.)
+
+# %%
+guess["the rival nearest to the mixture"] = None  # a name from the list above
 
 # %% tags=["nbval-ignore-output"]
-sweep = pd.read_csv(CHECKOUT / "benchmarks/results/width_sweep.csv")
+sweep = pd.read_csv(lab03.WIDTH_SWEEP)
 sweep_seeds = sorted(sweep["seed"].unique())
 of_base = sweep[sweep["model"] == "base"].set_index("seed")
 small = {}
@@ -823,6 +804,15 @@ pd.DataFrame(
             "one view": f"{100 * row['one view']:.2f}",
             "NLL": f"{row['NLL, tempered']:.3f}",
             "ECE": f"{row['ECE, tempered']:.3f}",
+        }
+        for name, row in small.items()
+    }
+).T
+
+# %% tags=["nbval-ignore-output"]
+pd.DataFrame(
+    {
+        name: {
             "parameters, thousands": f"{row['parameters'] / 1e3:.0f}",
             "multiply-adds, millions": f"{row['multiply-adds'] / 1e6:.1f}",
             "images shown, thousands": f"{row['images shown'] / 1e3:.0f}",
@@ -833,7 +823,8 @@ pd.DataFrame(
 
 # %% [markdown]
 # Intervals are Student's, over the seeds: they hold what another training would change. That is
-# another question than that of section 6, where the networks stayed and the images changed.
+# another question than that of section 6, where the networks stayed and the images changed. Three
+# seeds are few, and the intervals say so by being wide.
 
 # %% tags=["nbval-ignore-output"]
 SWEEP_SOURCE = f"CIFAR-10 in 16 x 16 pixels, widths 8, 32, 32, {len(sweep_seeds)} seeds"
@@ -847,16 +838,125 @@ plots.intervals(
 )
 
 # %% tags=["nbval-ignore-output"]
+by_name = 100 * sweep.pivot(index="seed", columns="model", values="accuracy")
+
+
+def lead_over_seeds(a, b):
+    """Interval of accuracy a minus accuracy b, in points: seed by seed, each with its own base."""
+    return mean_interval(by_name[a] - by_name[b])
+
+
 figure_of(
     {
         name: (row["multiply-adds"] / 1e6, *row["accuracy"])
         for name, row in small.items()
         if name != "random gate" and not name.startswith("oracle")
     },
+    lead_over_seeds,
     "All rivals at a small width, with 95 % intervals over seeds",
     SWEEP_SOURCE,
     "multiply-adds for one view, millions",
 )
+
+# %% [markdown]
+# And the question of the lab itself: the learned soft gate against each rival, seed by seed.
+
+# %% tags=["nbval-ignore-output"]
+MIXTURE = "learned gate, soft"
+RIVALS = (
+    "base, trained longer",
+    "CNN, parameters of the mixture",
+    "CNN, compute of a switch",
+    "two bases, averaged",
+)
+over_rivals = {f"over {rival}": lead_over_seeds(MIXTURE, rival) for rival in RIVALS}
+nearest = min(RIVALS, key=lambda rival: abs(over_rivals[f"over {rival}"][0]))
+guess.compare("the rival nearest to the mixture", nearest)
+plots.intervals(
+    over_rivals,
+    "The learned soft gate against the rivals, small width",
+    source=SWEEP_SOURCE,
+    label="percentage points, with 95 % interval over seeds",
+    reference=0,
+)
+
+# %% [markdown]
+# ## 9 An experiment of your own
+#
+# Say that the learned soft gate is better than the base. There are two explanations. It knows *whom to
+# ask about which image*. Or it is enough to hear three opinions, with weights that are the same for
+# every image. No figure above tells the two apart.
+#
+# **Question A (4 marks).** Design an experiment that does. Before you run it, write down
+#
+# 1. what varies, and in which steps;
+# 2. what stays the same, and why the comparison is fair;
+# 3. what you measure: on which images, with how many seeds, with which interval;
+# 4. which result would make you believe in the first explanation, which in the second, and which
+#    would leave it open.
+#
+# Then run it, and say what came out. The test images have been read; stay with the validation images.
+# To learn and to judge on the same images would be no experiment, so `right_by` splits them: one half
+# trains the gate and the other half is judged, then the other way round.
+
+
+# %%
+def looks_at_nothing(said):
+    """What a gate sees that cannot know one image from another: (N, 1), all 0."""
+    return np.zeros((len(said["base"]), 1))
+
+
+def right_by(looks, seed):
+    """Which validation images are right, each judged by a gate that has not learnt from it: (N,)."""
+    rows = np.random.default_rng(seed).permutation(len(y_validation))
+    halves, answers = np.array_split(rows, 2), np.zeros(len(rows), int)
+    for learn, judge in (halves, halves[::-1]):
+        parts = [
+            [{name: p[which] for name, p in view.items()} for view in said_validation]
+            for which in (learn, judge)
+        ]
+        gate = learn_gate(parts[0], y_validation[learn], seed, looks)
+        way = mixture(weights_of(gate, looks))
+        answers[judge] = both_views(way, parts[1], y_validation[judge]).argmax(axis=1)
+    return answers == y_validation
+
+
+# %% [markdown]
+# A small setting to begin with. Change what varies, and add seeds or controls.
+
+# %% tags=["nbval-ignore-output"]
+VARIES = {"looks at both networks": looks_at, "looks at nothing": looks_at_nothing}
+MY_SEEDS = (0,)
+base_right = both_views(ways["base"], said_validation, y_validation).argmax(axis=1) == y_validation
+found = {
+    name: np.mean([right_by(looks, seed) for seed in MY_SEEDS], axis=0)  # (N,), mean over seeds
+    for name, looks in VARIES.items()
+}
+first_kind, *others = found
+comparisons = {f"{name} - base": found[name] - base_right for name in found}
+comparisons |= {f"{first_kind} - {name}": found[first_kind] - found[name] for name in others}
+for name, difference in comparisons.items():
+    middle, margin = difference.mean(), 1.96 * difference.std(ddof=1) / np.sqrt(len(difference))
+    print(
+        f"{name}: {100 * middle:+.2f} [{100 * (middle - margin):+.2f}, {100 * (middle + margin):+.2f}]"
+    )
+
+# %% [markdown] nbgrader={"grade": true, "grade_id": "question-experiment", "locked": false, "points": 4, "schema_version": 3, "solution": true, "task": false}
+# What varies is what the gate looks at: both networks' numbers, or nothing (then only its three biases
+# learn, and every image gets the same weights), or the numbers of another image drawn by lot, which
+# keeps the nine parameters and tells nothing. The same: experts, images, halves, optimizer, epochs,
+# seeds; each image is judged by a gate that has not learnt from it. Measured: the difference of the
+# two gates' accuracies on all 5,000 validation images, paired, as a mean over three seeds or more. An
+# interval above 0 speaks for knowing whom to ask; one that holds 0, while the gate that looks at
+# nothing is above the base, says that averaging is enough to explain the gain, so far as 5,000 images
+# can tell; if neither is above the base, there is no gain to explain.
+#
+# *Marking guide.* 1 mark: one thing varies, what the gate looks at, with a control that knows nothing
+# of the image (all zeros; better still noise, or another image's numbers, which keep the number of
+# parameters). 1 mark: experts, images, training and seeds stay the same, and nobody is judged on what
+# it has learnt from. 1 mark: a paired interval over images, and what it leaves out (other experts).
+# 1 mark: each outcome was given its meaning before the run, "cannot tell" among them, and the
+# conclusion keeps to it. What comes out earns no marks, nor loses any.
 
 # %% [markdown]
 # The figures of this run, and what must hold in every run:
@@ -871,6 +971,8 @@ for name in ("base", "learned gate, soft", "learned gate, hard"):
     print(f"{name}, multiply-adds: {work[name] / 1e6:.1f} million")
 for name, row in small.items():
     print("small width, {}: {:.2f} % [{:.2f}, {:.2f}]".format(name, *row["accuracy"]))
+for name, interval in over_rivals.items():
+    print("small width, {} {}: {:+.2f} [{:+.2f}, {:+.2f}]".format(MIXTURE, name, *interval))
 
 # %% tags=["verdicts"]
 print("your count of the base is the package's:", counts_agree)
@@ -897,13 +999,19 @@ print(
     "a switch calls some classes impossible, the learned soft gate none:",
     bool((test["group gate, hard"] == 0).any() and (test["learned gate, soft"] > 0).all()),
 )
+print(
+    "small width, it leads two bases and the base trained longer by more than the interval:",
+    all(over_rivals[f"over {r}"][1] > 0 for r in ("base, trained longer", "two bases, averaged")),
+)
+low, high = over_rivals["over CNN, parameters of the mixture"][1:]
+print("small width, nobody can tell it from a CNN of its parameters:", bool(low < 0 < high))
 
 # %% [markdown]
 # ## Questions
 #
 # Answer in a few sentences each, with figures from your own run. Your lecturer reads them.
 #
-# **A (3 marks).** Take the learned soft gate and the base. Report the difference with its interval,
+# **B (3 marks).** Take the learned soft gate and the base. Report the difference with its interval,
 # and n_a, n_b and z. Do the two methods agree? What does the interval *not* tell, that the intervals
 # of section 8 do?
 
@@ -914,7 +1022,7 @@ print(
 # that one needs several trainings, as in section 8, where the seeds differ.
 
 # %% [markdown]
-# **B (4 marks).** Is it worth it? Judge the mixture against each rival of section 8: at equal
+# **C (4 marks).** Is it worth it? Judge the mixture against each rival of section 8: at equal
 # parameters, at equal compute, at equal training (images shown), and against two bases averaged.
 # Which gains are larger than their intervals? What would you build, if you had (i) little memory,
 # (ii) little time for an answer, (iii) little time for training?
@@ -923,27 +1031,28 @@ print(
 # At full size the learned soft gate gains half a point over the base, and its interval is above 0; it
 # takes four times the parameters, the multiply-adds and the training. The hard gates gain less than
 # their intervals. At the small width the mixture gains far more, and far more than two bases
-# averaged. But the same base, shown as many images as the mixture's four networks, gains most of
-# that; and one CNN with as many parameters gains all of it, at a quarter of the training and with
-# less compute than the soft gate. So here it is parameters and training that help, and nothing shows
-# that the division of labour does. I would build (i) the base, trained longer; (ii) the same, or a
+# averaged. But the same base, shown as many images as the mixture's four networks, gains five of these
+# six points (the mixture leads by 0.99, [0.62, 1.37]); and nobody can tell the mixture from one CNN
+# with as many parameters (+0.07, [-1.02, +1.17]), which takes a quarter of the training and less
+# compute than the soft gate. So here parameters and training explain the gain, and nothing shows that
+# the division of labour is needed for it. I would build (i) the base, trained longer; (ii) the same, or a
 # somewhat wider CNN; (iii) the wider CNN, which has most from few images. A mixture is worth it if
 # the experts are there already, or must be trained and exchanged one by one.
 
 # %% [markdown]
-# **C (2 marks).** A switch and its soft gate have nearly the same accuracy. Compare their NLL after
+# **D (2 marks).** A switch and its soft gate have nearly the same accuracy. Compare their NLL after
 # tempering. Where does the difference come from, and why can no temperature mend it? When would
 # you mind?
 
 # %% [markdown] nbgrader={"grade": true, "grade_id": "question-calibration", "locked": false, "points": 2, "schema_version": 3, "solution": true, "task": false}
 # Where the switch takes the wrong group, the true class gets probability 0, and 0 to any power is 0.
-# Each such image costs a surprise of 16 in our NLL, and an infinite one without the limit; two in a
-# hundred are enough to spoil the mean. One minds when the probabilities are used: to set a threshold,
+# Each such image costs a surprise of 16 in our NLL, and an infinite one without the limit; the table
+# says how many there are, and one in a hundred adds 0.16 to the mean. One minds when the probabilities are used: to set a threshold,
 # to ask a person in doubtful cases, to combine with other evidence. For the most probable class
 # alone it does not matter.
 
 # %% [markdown]
-# **D (2 marks).** A report says: "Our mixture of four networks reaches 1 point more than the
+# **E (2 marks).** A report says: "Our mixture of four networks reaches 1 point more than the
 # baseline, p < 0.001." Name two things that you would ask before you believe that the division of
 # labour among experts is the reason.
 
@@ -952,6 +1061,25 @@ print(
 # images? Do two baselines, averaged, gain as much? That would be averaging, not division of labour.
 # Further: on which images was the gate trained and chosen, and how often was the test set looked at?
 # Does p speak of test images only, or of several trainings?
+
+# %% [markdown]
+# **F (2 marks).** Find the fault. This program runs on the figures of section 8. What is wrong with its
+# conclusion, and which line would you change?
+
+# %% tags=["nbval-ignore-output"]
+mixtures = sweep[
+    sweep["model"].str.contains("gate, (?:soft|hard)") & (sweep["model"] != "random gate")
+]
+rival = sweep[sweep["model"] == "CNN, parameters of the mixture"]
+ours, theirs = 100 * mixtures["accuracy"].max(), 100 * rival["accuracy"].mean()
+print(f"our mixture: {ours:.2f} %; one CNN with as many parameters: {theirs:.2f} %")
+print("Conclusion: at equal parameters the mixture wins.")
+
+# %% [markdown] nbgrader={"grade": true, "grade_id": "question-fault", "locked": false, "points": 2, "schema_version": 3, "solution": true, "task": false}
+# It sets the best of five mixtures in three trainings, 15 numbers, against the mean of the rival's
+# three: the largest of many lies above their mean by luck alone (1 mark). Change the line with `max`:
+# choose one mixture beforehand, and take the mean of its differences from the rival, seed by seed,
+# with an interval (1 mark). For the learned soft gate that is +0.07 [-1.02, +1.17]: nobody can tell.
 
 # %% [markdown]
 # ## Your progress

@@ -11,36 +11,38 @@ LABELS = np.tile(np.arange(10), 20)
 
 
 @pytest.fixture(scope="module")
-def said():
+def outputs():
     """Networks that guess, but for a group gate that is always right and an expert that is too."""
     rng = np.random.default_rng(0)
-    said = {n: rng.dirichlet(np.ones(c), len(LABELS)).astype("float32") for n, c in CLASSES.items()}
+    outputs = {
+        n: rng.dirichlet(np.ones(c), len(LABELS)).astype("float32") for n, c in CLASSES.items()
+    }
     natural = np.isin(LABELS, range(2, 8))
-    said["group-gate"] = np.float32(np.stack([natural, ~natural], axis=1))
-    said["natural"] = np.float32(np.eye(6)[np.clip(LABELS - 2, 0, 5)])
-    return said
+    outputs["group-gate"] = np.float32(np.stack([natural, ~natural], axis=1))
+    outputs["natural"] = np.float32(np.eye(6)[np.clip(LABELS - 2, 0, 5)])
+    return outputs
 
 
 @pytest.fixture(scope="module")
-def all_ways(said):
-    return ways(learn([said, said], LABELS, seed=0), seed=0)
+def all_ways(outputs):
+    return ways(learn([outputs, outputs], LABELS, seed=0), seed=0)
 
 
-def test_each_way_gives_probabilities(said, all_ways):
+def test_each_way_gives_probabilities(outputs, all_ways):
     for name, way in all_ways.items():
         if name in ("base, trained longer", *(n for n in all_ways if n.startswith("CNN"))):
             continue
-        answer = way.answer(said, LABELS)
+        answer = way.answer(outputs, LABELS)
         assert answer.shape == (200, 10), name
         assert answer.sum(axis=1) == pytest.approx(1, abs=1e-4), name
 
 
-def test_a_right_gate_and_a_right_expert_are_right(said, all_ways):
+def test_a_right_gate_and_a_right_expert_are_right(outputs, all_ways):
     natural = np.isin(LABELS, range(2, 8))
     for name in ("group gate, hard", "group gate, soft", "oracle of the group"):
-        right = all_ways[name].answer(said, LABELS).argmax(axis=1) == LABELS
+        right = all_ways[name].answer(outputs, LABELS).argmax(axis=1) == LABELS
         assert right[natural].all(), name
-    parts = {"validation": [said, said], "test": [said, said]}
+    parts = {"validation": [outputs, outputs], "test": [outputs, outputs]}
     labels = {"validation": LABELS, "test": LABELS}
     accuracy = {
         name: scores(all_ways[name], parts, labels)["accuracy"]
@@ -65,8 +67,8 @@ def test_a_right_gate_and_a_right_expert_are_right(said, all_ways):
         ("oracle of the expert", 3, 1),
     ],
 )
-def test_what_a_way_needs_and_what_it_runs(said, all_ways, name, networks, runs):
-    row = means(all_ways[name], said, LABELS, COST, CARDS)
+def test_what_a_way_needs_and_what_it_runs(outputs, all_ways, name, networks, runs):
+    row = means(all_ways[name], outputs, LABELS, COST, CARDS)
     assert row["parameters"] == 7 * networks
     assert row["images shown"] == 30 * networks
     assert row["minutes"] == 2 * networks

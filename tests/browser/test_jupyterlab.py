@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from moe_keras.labs.catalogue import find_labs
-from moe_keras.labs.generate import student_copy, write_notebook
+from moe_labs.notebooks.catalogue import find_labs
+from moe_labs.notebooks.generate import student_copy, write_notebook
 
 pytestmark = pytest.mark.slow
 

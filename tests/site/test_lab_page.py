@@ -1,16 +1,12 @@
 """A lab as a page: answers open or shown, a text for every image."""
 
-import sys
 from copy import deepcopy
 from pathlib import Path
 from types import SimpleNamespace
 
+import lab_page
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
-
-sys.path.append(str(Path(__file__).parents[2] / "tools"))
-
-import lab_page
 
 LAB = SimpleNamespace(source=Path("01_x.py"))
 

@@ -1,12 +1,6 @@
 """Links of a checkout, made links of the website."""
 
-import sys
-from pathlib import Path
-
 import pytest
-
-sys.path.append(str(Path(__file__).parents[2] / "tools"))
-
 from site_links import Links
 
 PAGES = {"README.md": "index.md", "docs/guides/README.md": "guides/index.md", "a.ipynb": "labs/a"}

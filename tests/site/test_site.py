@@ -120,10 +120,30 @@ def test_search_finds_a_gate(site, chromium):
     tab.close()
 
 
+# A signature of a Keras layer, a formula, a section of ours, a method, a constant.
+SHOWN = {
+    "gates": [
+        "class BiasBalancedGate(num_experts, top_k=2, update_rate=0.001, **kwargs)",
+        "weights = probabilities[indices], divided by their sum if k > 1",
+        "Call arguments: inputs \u2013 tensor of shape (B, ..., D).",
+    ],
+    "mixtures": ["call_experts(experts, inputs, plan, training=None)"],
+    "data": ["SPECS A mapping with the keys cifar10, mnist, fashion_mnist."],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", SHOWN)
+def test_the_reference_shows(site, part):
+    page = (site / "reference" / f"{part}.html").read_text("utf-8")
+    text = " ".join(unescape(re.sub("<[^>]+>", "", page)).split())
+    assert [shown for shown in SHOWN[part] if shown not in text] == []
+
+
 @pytest.mark.slow
 def test_no_answer_is_on_the_website(site):
-    from moe_keras.labs.catalogue import find_labs
-    from moe_keras.labs.generate import solution_copy, student_copy
+    from moe_labs.notebooks.catalogue import find_labs
+    from moe_labs.notebooks.generate import solution_copy, student_copy
 
     for lab in find_labs(ROOT / "notebooks"):
         open_text = "\n".join(cell.source for cell in student_copy(lab).cells)

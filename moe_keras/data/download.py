@@ -1,0 +1,127 @@
+"""Downloads that are there whole or not at all, in place of what Keras does by itself."""
+
+import contextlib
+import hashlib
+import http.client
+import shutil
+import time
+import urllib.request
+
+from keras.src.utils import file_utils
+
+from moe_common.files import replacing
+
+# A server that says nothing for this long is taken for dead; Keras alone would wait for ever.
+SILENCE_SECONDS = 30
+# One that trickles is given up: 170 MB at this pace would take five hours.
+SLOWEST = 10_000  # bytes a second, over
+WINDOW_SECONDS = 60
+BLOCK = 2**16
+
+
+@contextlib.contextmanager
+def whole_downloads(checksums=None):
+    """Let Keras download whole files alone while a `with` block runs.
+
+    Keras writes into the file that it will later take for a whole one. Here a download goes to
+    another name beside it, and gets that name once it is complete and what was expected.
+
+    Args:
+        checksums: Dictionary from a file's name to "algorithm:checksum", for those that are known.
+
+    Raises:
+        ConnectionError: in the block, if the server is silent for 30 seconds, sends less than 10 kB
+            a second over a minute, sends less than it promised, or something else.
+    """
+
+    def retrieve(url, target, progress=None):
+        _retrieve(url, target, progress, checksums or {})
+
+    # Keras has no other way to lead its downloads through one's own function.
+    before = file_utils.urlretrieve
+    file_utils.urlretrieve = retrieve
+    try:
+        yield
+    finally:
+        file_utils.urlretrieve = before
+
+
+def _retrieve(url, target, progress, checksums):
+    name = str(target).replace("\\", "/").rpartition("/")[2]
+    with (
+        urllib.request.urlopen(url, timeout=SILENCE_SECONDS) as response,
+        replacing(target) as part,
+    ):
+        length = response.headers.get("Content-Length")
+        length = int(length) if length else -1
+        if length > 0:
+            _check_room(part.parent, length)
+        received = 0
+        with open(part, "wb") as file:
+            for block in _blocks(response, url):
+                file.write(block)
+                received += len(block)
+                if progress:
+                    progress(received // BLOCK, BLOCK, length)
+        if 0 <= length != received:
+            raise ConnectionError(
+                f"Expected {length:,} bytes. Received: {received:,} from {url}, then the "
+                "connection ended"
+            )
+        _check_content(part, name, url, response.headers.get_content_type(), checksums)
+
+
+def _blocks(response, url):
+    """What a server sends, as long as it keeps a pace."""
+    start, received = time.monotonic(), 0
+    while True:
+        try:
+            block = response.read1(BLOCK)
+        except (OSError, http.client.HTTPException) as error:
+            raise ConnectionError(
+                f"Expected all of {url}. Received: a connection that broke off ({error})"
+            ) from error
+        if not block:
+            return
+        yield block
+        received += len(block)
+        seconds = time.monotonic() - start
+        if seconds > WINDOW_SECONDS:
+            if received < SLOWEST * seconds:
+                raise ConnectionError(
+                    f"Expected at least {SLOWEST // 1000} kB a second from {url}. Received: "
+                    f"{received:,} bytes in {seconds:.0f} seconds"
+                )
+            start, received = time.monotonic(), 0
+
+
+def _check_room(folder, length):
+    free = shutil.disk_usage(folder).free
+    if free < length:
+        raise OSError(f"{length / 1e6:.0f} MB are needed, {free / 1e6:.0f} MB are free")
+
+
+def _check_content(part, name, url, kind, checksums):
+    if kind == "text/html":
+        raise ConnectionError(
+            f"Expected a file. Received: a web page from {url}. Does this network want a log-in "
+            "first?"
+        )
+    if name in checksums and not has_checksum(part, checksums[name]):
+        raise ConnectionError(
+            f"Expected {name} with {checksums[name][:24]}.... Received: {part.stat().st_size:,} "
+            f"other bytes from {url}. Does this network want a log-in first?"
+        )
+
+
+def has_checksum(path, checksum):
+    """Whether a file has a checksum "algorithm:hexadecimal digits".
+
+    Raises:
+        OSError: if it cannot be read.
+    """
+    algorithm, expected = checksum.split(":")
+    with open(path, "rb") as stream:
+        # MD5 because that is what was published; it guards against damage, not against malice.
+        digest = hashlib.file_digest(stream, lambda: hashlib.new(algorithm, usedforsecurity=False))
+    return digest.hexdigest() == expected

@@ -1,0 +1,81 @@
+"""Grouped dispatch: each expert runs on the tokens that chose it, and no others."""
+
+from typing import NamedTuple
+
+import keras
+from keras import ops
+
+from moe_keras.experts.call_expert import call_expert
+from moe_keras.mixtures.dispatchers.compilers import in_a_graph_of_tensorflow
+from moe_keras.mixtures.dispatchers.dispatcher import Dispatcher
+from moe_keras.mixtures.dispatchers.order import Order, order_by_expert
+from moe_keras.mixtures.dispatchers.permute import answers_of, rows_of
+
+
+class Plan(NamedTuple):
+    """The choices sorted by expert, their weights (T, k), and whether an expert has none, (E,)."""
+
+    order: Order
+    weights: object
+    empty: object
+
+
+@keras.saving.register_keras_serializable(package="moe_keras")
+class GroupedDispatcher(Dispatcher):
+    """Dispatches by sorting: each expert gets the slice of the tokens that chose it.
+
+    1. Sort the T k choices by expert (stable) and gather their tokens, once.
+    2. Split by the experts' counts; each expert answers its own slice. One that nothing chose gets
+       some token all the same, see `call_expert`. The last slice is of choices of no expert.
+    3. Gather the answers back by the inverse permutation and sum each token's k, weighed.
+
+    No token is dropped, an expert may be anything, and cost and memory grow with T k, not with E.
+    Forward and backward are gathers: nothing is added up row by row. The slices' sizes follow from
+    the data.
+
+    Reference:
+        Gale, Narayanan, Young & Zaharia (2022), MegaBlocks, section 5.2 (permutation and no drops).
+    """
+
+    static_sizes = False
+
+    def plan(self, routing):
+        order = order_by_expert(routing.indices, routing.num_experts, fill=True)
+        weights = ops.where(routing.there, routing.weights, ops.zeros_like(routing.weights))
+        empty = ops.take(order.choices, order.starts) >= ops.size(routing.indices)  # (E,)
+        return Plan(order, weights, empty)
+
+    def dispatch(self, tokens, plan):
+        order, k = plan.order, plan.weights.shape[-1]
+        rows = rows_of(tokens, order, k)  # (T k and one for each empty expert, ...)
+        if in_a_graph_of_tensorflow():
+            import tensorflow as tf
+
+            # `ops.split` would want the sizes now.
+            sizes = tf.concat([order.counts, [_of_no_expert(order)]], axis=0)
+            return tf.split(rows, sizes, num=order.counts.shape[0] + 1)[:-1]
+        ends = ops.convert_to_numpy(order.counts).cumsum().tolist()
+        return [rows[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+
+    def call_experts(self, experts, inputs, plan, mask=None, training=None):
+        num_experts = len(experts)
+        masks = [None] * num_experts if mask is None else mask
+        if in_a_graph_of_tensorflow():
+            empties = ops.unstack(plan.empty, num_experts)
+        else:
+            empties = ops.convert_to_numpy(plan.empty).tolist()
+        return [
+            call_expert(expert, tokens, mask, empty=empty, training=training)
+            for expert, tokens, mask, empty in zip(experts, inputs, masks, empties, strict=True)
+        ]
+
+    def combine(self, outputs, plan):
+        nothing = (_of_no_expert(plan.order), *ops.shape(outputs[0])[1:])
+        rows = ops.concatenate([*outputs, ops.zeros(nothing, outputs[0].dtype)])
+        return answers_of(rows, plan.weights, plan.order)
+
+
+def _of_no_expert(order):
+    """How many choices are of no expert; a tensor where TensorFlow makes a graph."""
+    rest = ops.shape(order.choices)[0] - ops.sum(order.counts)
+    return rest if in_a_graph_of_tensorflow() else int(ops.convert_to_numpy(rest))

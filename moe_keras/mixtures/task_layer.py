@@ -1,0 +1,50 @@
+"""Base of mixtures for several tasks, which give a tensor for each task."""
+
+import keras
+
+from moe_keras.layer import MoELayer
+
+SHARED = "shared"  # of all tasks: their experts, and what the shared experts of a next level see
+
+
+class TaskLayer(MoELayer):
+    """A layer whose output is a dict of a tensor for each task, and whose input may be one.
+
+    Call arguments:
+        inputs: tensor, the same for all tasks, or a dict of tensors by the tasks' names.
+    """
+
+    def __init__(self, **kwargs):
+        # No autocast: each expert and gate casts the inputs to its own dtype.
+        super().__init__(autocast=False, **kwargs)
+
+    def compute_mask(self, inputs, previous_mask):
+        """An output that still has the masked axes of its task's input keeps their mask."""
+        if not isinstance(inputs, dict):
+            return super().compute_mask(inputs, previous_mask)
+        if not any(mask is not None for mask in previous_mask.values()):
+            return None
+        symbols = {name: keras.KerasTensor(x.shape, x.dtype) for name, x in inputs.items()}
+        outputs = self.compute_output_spec(symbols)
+
+        def mask_of(task):
+            mask, shape = previous_mask[task], tuple(outputs[task].shape)
+            masked = () if mask is None else tuple(inputs[task].shape)[: len(mask.shape)]
+            return mask if shape[:-1][: len(masked)] == masked else None
+
+        return {task: mask_of(task) for task in outputs}
+
+
+def check_tasks(tasks, source):
+    """Raise a ValueError unless these are the names of tasks."""
+    tasks = list(tasks)
+    if not tasks or not all(isinstance(task, str) and task for task in tasks) or SHARED in tasks:
+        raise ValueError(
+            f"Expected {source} to name one task or more by strings other than {SHARED!r}, which "
+            f"stands for what all tasks share. Received: {tasks}"
+        )
+
+
+def deserialized(configs):
+    """The layers of a dict of configurations."""
+    return {name: keras.saving.deserialize_keras_object(c) for name, c in configs.items()}

@@ -1,0 +1,84 @@
+"""Checkpoint of a training: all that it needs to continue as if it had never stopped."""
+
+import json
+from typing import NamedTuple
+
+import numpy as np
+from keras import ops
+
+from moe_keras.npz import read_npz, write_npz
+
+
+class Checkpoint(NamedTuple):
+    """State of a training after an epoch.
+
+    Attributes:
+        about: Dictionary of what JSON can hold, such as the history.
+        variables: List of arrays, the values of the model's and the optimizer's variables.
+        averages: List of arrays, averaged weights, if the training keeps any.
+    """
+
+    about: dict
+    variables: list
+    averages: list
+
+    @classmethod
+    def of(cls, model, about, averages=()):
+        """Checkpoint of a compiled model: weights, random states, router biases, optimizer."""
+        return cls(about, [ops.convert_to_numpy(v) for v in _variables(model)], list(averages))
+
+    def restore(self, model):
+        """Assign the variables to a model that is built and compiled like the saved one.
+
+        Raises:
+            ValueError: if the model has other variables.
+        """
+        variables = _variables(model)
+        shapes = [tuple(v.shape) for v in variables]
+        if shapes != [value.shape for value in self.variables]:
+            raise ValueError(
+                f"Expected a checkpoint of this model, with {len(shapes)} variables of its shapes. "
+                f"Received: {len(self.variables)} of others"
+            )
+        for variable, value in zip(variables, self.variables, strict=True):
+            variable.assign(value)
+
+    def write(self, path):
+        """Write a .npz file, all of it or nothing."""
+        arrays = {"about": np.array(json.dumps(self.about))}
+        for name in ("variables", "averages"):
+            arrays |= {f"{name}_{i}": value for i, value in enumerate(getattr(self, name))}
+        write_npz(path, arrays, compress=False)
+
+    @classmethod
+    def read(cls, path, advice="Delete it to start anew."):
+        """Read what `write` wrote.
+
+        Args:
+            path: Path of the file.
+            advice: String, a sentence that says what to do if the file cannot be read.
+
+        Raises:
+            FileNotFoundError: if there is no such file.
+            ValueError: if the file is damaged or no checkpoint.
+        """
+        try:
+            arrays = read_npz(path, advice)
+            about = json.loads(str(arrays.pop("about")))
+            if not isinstance(about, dict):
+                raise ValueError(f"it is about a {type(about).__name__}")
+            parts = {"variables": [], "averages": []}
+            for name, array in arrays.items():  # in the order in which they were written
+                parts[name.partition("_")[0]].append(array)
+        except (KeyError, ValueError) as error:
+            raise ValueError(
+                f"Expected {path} to be a checkpoint; it is damaged. {advice} Received: {error}"
+            ) from error
+        return cls(about, **parts)
+
+
+def _variables(model):
+    if not model.optimizer.built:
+        model.optimizer.build(model.trainable_variables)
+    metrics = {id(v) for v in model.metrics_variables}
+    return [v for v in model.variables if id(v) not in metrics] + model.optimizer.variables

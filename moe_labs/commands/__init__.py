@@ -1,0 +1,1 @@
+"""The command ``moe-labs``: one topic a file."""

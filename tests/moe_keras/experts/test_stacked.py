@@ -1,0 +1,72 @@
+import keras
+import numpy as np
+import pytest
+from draws import normal
+from layer_contract import run_layer_contract, to_numpy
+
+from moe_keras.experts import StackedMLP
+from moe_keras.gates import SoftmaxGate
+from moe_keras.mixtures import DenseMoE
+
+GROUPS = normal(2, 4, 5, seed=0)  # (N, S, D)
+
+
+def network(weights, inputs):
+    kernel_1, bias_1, kernel_2, bias_2 = weights
+    return np.maximum(inputs @ kernel_1 + bias_1, 0) @ kernel_2 + bias_2
+
+
+def test_each_group_gets_its_expert(rng):
+    layer = StackedMLP(num_experts=2, intermediate_dim=6, units=3)
+    layer.build(GROUPS.shape)
+    layer.set_weights([rng.normal(size=weight.shape) for weight in layer.weights])
+    weights = [to_numpy(weight) for weight in layer.weights]
+    first, second = ([weight[e] for weight in weights] for e in range(2))
+    expected = [network(first, GROUPS[0]), network(second, GROUPS[1])]
+    np.testing.assert_allclose(to_numpy(layer(GROUPS)), expected, rtol=1e-5, atol=1e-5)
+    swapped = [network(second, GROUPS[0]), network(first, GROUPS[1])]
+    owned = to_numpy(layer(GROUPS, np.array([1, 0])))
+    np.testing.assert_allclose(owned, swapped, rtol=1e-5, atol=1e-5)
+    one_by_one = [to_numpy(one(GROUPS[e])) for e, one in enumerate(layer)]
+    np.testing.assert_allclose(one_by_one, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_experts_start_as_dense_layers_do():
+    """Each expert's kernels are drawn by Glorot's rule for its own sizes, and all differ."""
+    layer = StackedMLP(num_experts=3, intermediate_dim=200)
+    layer.build((3, None, 100))
+    kernel = to_numpy(layer.kernel_1)
+    limit = np.sqrt(6 / 300)
+    assert 0.98 * limit < np.abs(kernel).max() <= limit
+    assert not np.allclose(kernel[0], kernel[1])
+
+
+@pytest.mark.parametrize("inputs", [GROUPS, (GROUPS, np.array([1, 1]))], ids=["all", "expert_ids"])
+def test_built_by_a_call(inputs):
+    layer = StackedMLP(num_experts=2, intermediate_dim=3)
+    arguments = inputs if isinstance(inputs, tuple) else (inputs,)
+    assert layer(*arguments).shape == GROUPS.shape
+    assert layer.compute_output_shape((2, 7, 5)) == (2, 7, 5)
+
+
+def test_contract_as_experts_of_a_dense_mixture():
+    run_layer_contract(
+        lambda: DenseMoE(StackedMLP(2, intermediate_dim=4, activation="tanh"), SoftmaxGate(2)),
+        GROUPS,
+        trainable=6,
+        non_trainable=0,
+    )
+
+
+@pytest.mark.parametrize("name", ["num_experts", "intermediate_dim", "units"])
+def test_arguments_are_checked(name):
+    arguments = {"num_experts": 2, "intermediate_dim": 3, "units": 4, name: 0}
+    with pytest.raises(ValueError, match=f"Expected {name} to be .* Received: {name}=0"):
+        StackedMLP(**arguments)
+
+
+def test_configuration():
+    layer = StackedMLP(2, intermediate_dim=3, activation=keras.activations.gelu)
+    again = StackedMLP.from_config(layer.get_config())
+    assert again.activation is keras.activations.gelu
+    assert (again.num_experts, again.intermediate_dim, again.units) == (2, 3, None)

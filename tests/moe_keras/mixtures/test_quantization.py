@@ -1,0 +1,56 @@
+"""A quantized model is saved and loaded with its answers; its gates keep all their bits."""
+
+import keras
+import numpy as np
+import pytest
+from draws import ROWS, TOKENS
+from layer_contract import to_numpy
+
+import moe_keras as moe
+
+
+def experts(count=3):
+    return [keras.layers.Dense(4) for _ in range(count)]
+
+
+MODELS = {
+    "dense": lambda: moe.DenseMoE(experts(), moe.SoftmaxGate(3)),
+    "sparse": lambda: moe.SparseMoE(experts(), moe.TopKGate(3)),
+    "noisy": lambda: moe.SparseMoE(experts(), moe.NoisyTopKGate(3)),
+    "tree": lambda: moe.HierarchicalMoE([experts(2), experts(2)]),
+    "wrapped": lambda: moe.DenseMoE(
+        [moe.Expert(keras.layers.Dense(4)), moe.FrozenExpert(keras.layers.Dense(4))],
+        moe.SoftmaxGate(2),
+    ),
+    "any gate": lambda: moe.DenseMoE(
+        experts(2), keras.Sequential([keras.layers.Dense(2, "softmax")])
+    ),
+    "slots": lambda: moe.SoftMoE(experts(), moe.SlotGate(3)),
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_quantized_model_is_loaded(name, tmp_path):
+    x = TOKENS if name == "slots" else ROWS
+    model = keras.Sequential([keras.Input(x.shape[1:]), MODELS[name]()])
+    gate = model.layers[0].gate
+    before = to_numpy(keras.tree.flatten(gate(x))[0])
+    model.quantize("int8")
+    assert all("int8" not in layer.dtype_policy.name for layer in gate._flatten_layers())
+    inside = model.layers[0].experts._flatten_layers()
+    assert any("int8" in layer.dtype_policy.name for layer in inside)
+    np.testing.assert_array_equal(to_numpy(keras.tree.flatten(gate(x))[0]), before)
+    model.save(tmp_path / "m.keras")
+    again = keras.saving.load_model(tmp_path / "m.keras")
+    np.testing.assert_array_equal(to_numpy(again(x)), to_numpy(model(x)))
+
+
+def test_many_stacked_experts_are_blocked():
+    def first(count, dispatch="auto"):
+        stack = moe.StackedMLP(count, intermediate_dim=2)
+        mixture = moe.SparseMoE(stack, moe.TopKGate(count), dispatch=dispatch)
+        return type(mixture._dispatchers[0]).__name__
+
+    assert first(4) == "GroupedDispatcher"
+    assert first(1024) == "BlockedDispatcher"
+    assert first(1024, "grouped") == "GroupedDispatcher"

@@ -1,0 +1,202 @@
+"""One thing changes in a layer: its fingerprint changes; nothing does: it stays."""
+
+import functools
+import types
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from moe_keras.experts import FrozenExpert, vgg
+from moe_keras.training import FrozenOutputs
+from moe_keras.training.fingerprint import NoFingerprint, fingerprint
+
+ROWS = np.linspace(-2, 3, 24).reshape(6, 4).astype("float32")
+
+
+def frozen(layer):
+    layer = FrozenExpert(layer)
+    layer(ROWS)
+    return layer
+
+
+def dense(**options):
+    return keras.layers.Dense(3, kernel_initializer="ones", **options)
+
+
+def written(body, **known):
+    """A layer whose class was just typed into a notebook."""
+    notebook = types.ModuleType("__main__")
+    vars(notebook).update(keras=keras, ops=ops, np=np, **known)
+    code = f"class Mine(keras.layers.Layer):\n    def call(self, x):\n        return {body}\n"
+    exec(code, vars(notebook))
+    return notebook.Mine()
+
+
+def with_attribute(value):
+    layer = written("x * 2")
+    layer.scale = value
+    return layer
+
+
+def closing_over(factor):
+    class Mine(keras.layers.Layer):
+        def call(self, x):
+            return x * factor
+
+    return Mine()
+
+
+def helper(factor):
+    notebook = types.ModuleType("helpers")
+    exec(f"def scaled(x):\n    return x * {factor}", vars(notebook))
+    return notebook
+
+
+def functional(order):
+    x = keras.Input((4,))
+    parts = [keras.layers.Activation("tanh")(x), keras.layers.Rescaling(3.0)(x)]
+    return keras.Model(x, keras.layers.Subtract()([parts[i] for i in order]))
+
+
+def operations(axis):
+    x = keras.Input((4,))
+    return keras.Model(x, ops.flip(ops.cumsum(x, axis=-1), axis=axis))
+
+
+class NoConfig(keras.Model):
+    def __init__(self, factor):
+        super().__init__()
+        self.factor = factor
+        self.parts = {"inner": dense(activation=factor.kind)}
+
+    def call(self, x):
+        return self.parts["inner"](x)
+
+
+class Slotted:
+    __slots__ = ("kind",)
+
+    def __init__(self, kind):
+        self.kind = kind
+
+
+def with_method(body):
+    layer = keras.layers.Activation("relu")
+    layer.call = body
+    return layer
+
+
+PAIRS = {
+    "a value that is also a name": [
+        lambda k=k: dense(activation=k, name=k) for k in ("relu", "sigmoid")
+    ],
+    "the same within a model": [
+        lambda k=k: keras.Sequential([keras.Input((4,)), dense(activation=k, name=k)])
+        for k in ("relu", "sigmoid")
+    ],
+    "names change places": [
+        lambda k=k: keras.Sequential(
+            [dense(activation=k[0], name=k[1]), dense(activation=k[1], name=k[0])]
+        )
+        for k in (("relu", "tanh"), ("tanh", "relu"))
+    ],
+    "the code of call": [lambda b=b: written(b) for b in ("x * 2", "x * 3", "x + 2")],
+    "an operation in call": [lambda b=b: written(f"ops.{b}(x)") for b in ("sin", "cos")],
+    "a global number": [lambda v=v: written("x * v", v=v) for v in (2, 3)],
+    "a global function": [lambda v=v: written("f(x)", f=helper(v).scaled) for v in (2, 3)],
+    "a module of one's own": [lambda v=v: written("m.scaled(x)", m=helper(v)) for v in (2, 3)],
+    "a function in a function": [
+        lambda v=v: written("(lambda y: y * v)(x)", v=v) for v in (2.0, 2.5)
+    ],
+    "a closure": [lambda v=v: closing_over(v) for v in (2, 3)],
+    "an attribute set later": [
+        lambda v=v: with_attribute(v) for v in (1, 2, "1", [1], (1,), {"a": 1}, {"b": 1}, 1.0)
+    ],
+    "an array": [lambda v=v: with_attribute(np.array(v)) for v in ([1, 2], [1, 3], [[1, 2]])],
+    "an object": [lambda v=v: with_attribute(types.SimpleNamespace(a=v)) for v in (1, 2)],
+    "an object with slots": [lambda v=v: with_attribute(Slotted(v)) for v in (1, 2)],
+    "a partial function": [lambda v=v: with_attribute(functools.partial(max, v)) for v in (1, 2)],
+    "a set": [lambda v=v: with_attribute(v) for v in ({1, 2}, {1, 3}, {(1, 2)}, {(2, 1)})],
+    "a method of the one layer": [
+        lambda f=f: with_method(f) for f in (lambda x: x * 2, lambda x: x * 3)
+    ],
+    "the order of a graph": [lambda o=o: functional(o) for o in ((0, 1), (1, 0))],
+    "the arguments of an operation": [lambda a=a: operations(a) for a in (0, 1)],
+    "a model without get_config": [lambda k=k: NoConfig(Slotted(k)) for k in ("relu", "sigmoid")],
+    "a precision": [lambda d=d: dense(dtype=d) for d in ("float32", "mixed_bfloat16")],
+    "a Lambda": [lambda f=f: keras.layers.Lambda(f) for f in (lambda x: x * 2, lambda x: x * 3)],
+}
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_what_decides_the_answer_is_in_the_fingerprint(name):
+    prints = [fingerprint(frozen(make())) for make in PAIRS[name]]
+    assert len(set(prints)) == len(prints)
+    assert prints == [fingerprint(frozen(make())) for make in PAIRS[name]]
+
+
+def test_names_compilation_and_calls_are_not():
+    def net(name):
+        keras.utils.set_random_seed(3)
+        layers = [keras.Input((4,)), dense(name=name), keras.layers.Dropout(0.5)]
+        return keras.Sequential(layers, name=f"net_{name}")
+
+    one, other = net("a"), net("relu")
+    before = fingerprint(one)
+    other.compile("adam", "mse")
+    other.fit(ROWS, ROWS[:, :3] * 0, epochs=0, verbose=0)
+    other.predict(ROWS, verbose=0)
+    assert fingerprint(other) == before
+
+
+def test_a_network_of_the_labs_takes_a_moment():
+    keras.utils.set_random_seed(0)
+    first, second = (vgg(3, widths=(4, 5), input_shape=(9, 9, 3)) for _ in range(2))
+    second.set_weights(first.get_weights())
+    assert fingerprint(first) == fingerprint(second)
+
+
+def test_what_cannot_be_written_down_is_said():
+    layer = frozen(written("x * 2"))
+    layer.layer.__dict__["held"] = (i for i in ())
+    with pytest.raises(NoFingerprint, match="generator"):
+        fingerprint(layer)
+
+
+def test_then_nothing_is_kept(tmp_path):
+    layer = written("x * next(self.held)")
+    layer.__dict__["held"] = iter(range(1, 99))
+    layer.__dict__["lines"] = (i for i in ())
+    outputs = FrozenOutputs(tmp_path / "kept", verbose=0)
+    layer.build(ROWS.shape)
+    with pytest.warns(UserWarning, match="Nothing is kept for 'mine"):
+        first = outputs(layer, ROWS)
+    assert not np.array_equal(first, outputs(layer, ROWS))  # and no second warning
+    assert not (tmp_path / "kept").exists()
+
+
+class Outside:
+    """Reads a number of which its pickle holds nothing."""
+
+    def __init__(self, world):
+        self.world = world
+
+    def __reduce_ex__(self, protocol):
+        return "Outside"
+
+    def __call__(self, x):
+        return x * self.world["factor"]
+
+
+@pytest.mark.parametrize("fresh", [False, True])
+def test_what_no_fingerprint_holds_is_found_by_asking(tmp_path, fresh):
+    world = {"factor": 2.0}
+    layer = frozen(with_method(Outside(world)))
+    outputs = FrozenOutputs(tmp_path, verbose=0)
+    np.testing.assert_allclose(outputs(layer, ROWS), ROWS * 2)
+    world["factor"] = 3.0
+    if fresh:
+        outputs = FrozenOutputs(tmp_path, verbose=0)
+    np.testing.assert_allclose(outputs(layer, ROWS), ROWS * 3)
