@@ -23,8 +23,8 @@ class ExtractionLevel(TaskLayer):
     lists them.
 
     Args:
-        expert_sets: Dict of lists of Keras layers or models, or of `ExpertSet`s: `"shared"`, and
-            the experts of a task under its name.
+        expert_sets: Dict of lists of Keras layers or models, or of instances of `ExpertSet`:
+            `"shared"`, and the experts of a task under its name.
         gates: Dict of gates, a task's under its name, and `"shared"` if there is a next level.
 
     Call arguments:

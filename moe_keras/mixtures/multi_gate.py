@@ -29,8 +29,9 @@ class MultiGateMoE(ExtractionLevel):
     Args:
         experts: List of Keras layers or models whose outputs have one shape, no instance twice; or
             a `StackedMLP`.
-        gates: Dict of gates by the tasks' names: `Gate`s, or layers or models that give a weight
-            tensor or a dict with `"probabilities"`. Or a list of names: each gets a `SoftmaxGate`.
+        gates: Dict of gates by the tasks' names: each a `Gate`, or a layer or model that gives a
+            weight tensor or a dict with `"probabilities"`. Or a list of names: each gets a
+            `SoftmaxGate`.
 
     Call arguments:
         inputs: tensor that the experts and the gates take; or a dict of what each gate takes under

@@ -1,6 +1,8 @@
 """The reference on the website, made from the docstrings."""
 
 import importlib.util
+import io
+import sys
 from pathlib import Path
 
 import pytest
@@ -112,3 +114,21 @@ def test_a_constant_is_described_by_what_it_holds(docstrings):
 
 def test_an_example_right_below_its_heading(docstrings):
     assert docstrings.converted("Example:\n    >>> 1\n    1") == ".. rubric:: Example\n\n>>> 1\n1"
+
+
+def test_sphinx_reads_every_docstring_without_a_warning(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "path", list(sys.path))  # which the configuration lengthens
+    application = pytest.importorskip("sphinx.application", reason="needs the extra 'site'")
+    for name, text in PAGES.items():
+        (tmp_path / name).write_text(text, "utf-8")
+    warnings = io.StringIO()
+    application.Sphinx(
+        tmp_path,
+        ROOT / "docs" / "website",
+        *(tmp_path / folder for folder in ("html", "doctrees")),
+        "dummy",
+        confoverrides={"root_doc": "index"},
+        status=None,
+        warning=warnings,
+    ).build()
+    assert warnings.getvalue() == ""

@@ -16,8 +16,18 @@ from moe_labs.notebooks.catalogue import installed_labs
 from moe_labs.notebooks.generate import solution_copy, student_copy
 
 pytestmark = pytest.mark.slow
-*OTHERS, LAST = installed_labs()  # the last has exercises in Spark
-LABS = pytest.mark.parametrize("lab", OTHERS, ids=lambda lab: lab.number)
+# A lab with exercises in Spark shares the session of all tests.
+LABS = pytest.mark.parametrize(
+    "lab",
+    [
+        pytest.param(
+            lab,
+            id=lab.number,
+            marks=[pytest.mark.usefixtures("spark")] * ("pyspark" in lab.source.read_text("utf-8")),
+        )
+        for lab in installed_labs()
+    ],
+)
 HEAVY = {"nbval-ignore-output", "figures", "verdicts"}
 
 
@@ -58,28 +68,12 @@ def with_hidden_tests(student, solved):
 
 @LABS
 def test_the_solution_scores_every_mark(lab):
-    require_every_mark(lab)
-
-
-@LABS
-def test_a_blank_copy_scores_nothing(lab):
-    require_no_mark(lab)
-
-
-def test_the_solution_scores_every_mark_on_spark(spark):
-    require_every_mark(LAST)
-
-
-def test_a_blank_copy_scores_nothing_on_spark(spark):
-    require_no_mark(LAST)
-
-
-def require_every_mark(lab):
     keras.utils.set_random_seed(0)
     given, possible = score(solution_copy(lab))
     assert given == possible > 0
 
 
-def require_no_mark(lab):
+@LABS
+def test_a_blank_copy_scores_nothing(lab):
     given, possible = score(with_hidden_tests(student_copy(lab), solution_copy(lab)))
     assert given == 0 < possible
