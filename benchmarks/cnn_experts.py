@@ -31,7 +31,7 @@ BATCH, RATE = 128, 0.004
 
 
 def convolution(filters):
-    """A convolution, the largest of each 2 by 2 values, normalised."""
+    """A convolution, the largest of each 2 by 2 values, normalized."""
     return keras.Sequential(
         [
             layers.Conv2D(filters, 5, use_bias=False),
@@ -44,7 +44,7 @@ def convolution(filters):
 
 def expert():
     """A small convolutional network, maps (B, 4, 4, 32) to logits (B, 10)."""
-    # Not normalised by batches: an expert's batch is what its gate sends, at times nothing.
+    # Not normalized by batches: an expert's batch is what its gate sends, at times nothing.
     return keras.Sequential(
         [
             layers.Conv2D(64, 3, activation="relu"),

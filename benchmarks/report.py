@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from moe_common.files import replacing, write_text
 from moe_common.terminal import show_table
-from moe_keras.plots.picture import COLOURS, MARKERS
+from moe_keras.plots.picture import COLORS, MARKERS
 
 COLUMNS = ("what", "T", "E", "experts", "way", "value", "low", "high")
 
@@ -56,9 +56,9 @@ def plot(rows):
             here = [row for row in rows if (row["experts"], row["T"]) == (kind, num_tokens)]
             for i, way in enumerate(dict.fromkeys(row["way"] for row in here)):
                 line = [row for row in here if row["way"] == way]
-                look = {"marker": MARKERS[i % len(MARKERS)], "color": COLOURS[i % len(COLOURS)]}
+                look = {"marker": MARKERS[i % len(MARKERS)], "color": COLORS[i % len(COLORS)]}
                 axes.plot([r["E"] for r in line], [r["value"] for r in line], label=way, **look)
-            axes.axhline(1, color="grey", linestyle=":")
+            axes.axhline(1, color="gray", linestyle=":")
             axes.set(xscale="log", yscale="log", xlabel="experts E", ylabel="cost / limit")
             axes.set_xticks(experts, map(str, experts))
             axes.minorticks_off()

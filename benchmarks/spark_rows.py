@@ -39,9 +39,9 @@ def affine_copies(images, rng):
     slant = rng.uniform(-0.15, 0.15, count)
     cosine, sine = np.cos(angle), np.sin(angle)
     maps = np.stack([cosine, slant - sine, sine, cosine], -1).reshape(count, 2, 2) / size[..., None]
-    centre = (side - 1) / 2
-    grid = np.stack(np.meshgrid(*[np.arange(side) - centre] * 2, indexing="ij")).reshape(2, -1)
-    shift = rng.uniform(-1.5, 1.5, (count, 2, 1)) + centre
+    center = (side - 1) / 2
+    grid = np.stack(np.meshgrid(*[np.arange(side) - center] * 2, indexing="ij")).reshape(2, -1)
+    shift = rng.uniform(-1.5, 1.5, (count, 2, 1)) + center
     y, x = np.clip(np.moveaxis(maps @ grid + shift, 1, 0), 0, side - 1.001)  # (N, side * side)
     top, left = y.astype(int), x.astype(int)
     down, right = y - top, x - left

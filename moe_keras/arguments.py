@@ -122,7 +122,7 @@ def pixel_images(images):
         low, high = images.min(), images.max()
         if low < 0 or high > 255 or 0 < high <= 1:
             raise ValueError(
-                "Expected pixel values from 0 to 255, not scaled to 0-1 or standardised. "
+                "Expected pixel values from 0 to 255, not scaled to 0-1 or standardized. "
                 f"Received: values from {low:.3g} to {high:.3g}"
             )
     return images

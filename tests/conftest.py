@@ -8,7 +8,7 @@ import pytest
 # What the tests share. To look for doctests, pytest would import each a second time, by another
 # name, and register its layers anew.
 collect_ignore = [
-    "colour_vision.py",
+    "color_vision.py",
     "draws.py",
     "exit_status.py",
     "gradients.py",

@@ -11,7 +11,7 @@ def verified(arrays, spec, origin):
     """Verify arrays against a `DatasetSpec` and sort each part.
 
     An example's digest is BLAKE2b (16 bytes) over its image's bytes and its label's byte; a part's
-    is SHA-256 over its examples' digests in sorted order. So one constant recognises the original
+    is SHA-256 over its examples' digests in sorted order. So one constant recognizes the original
     files and copies of them in another order. The parts come back sorted by their examples'
     digests: the same images in the same order, wherever they came from, with classes well mixed.
 

@@ -5,7 +5,7 @@ from matplotlib.textpath import TextPath
 
 FONT_SIZE = 8  # points; all other sizes are in inches
 LINE, PADDING, GAP, COLUMN_GAP = 0.15, 0.08, 0.14, 0.36
-LINE_COLOUR = "#333333"
+LINE_COLOR = "#333333"
 
 
 class Leaf:
@@ -13,14 +13,14 @@ class Leaf:
 
     port = 0
 
-    def __init__(self, lines, colour):
-        self.lines, self.colour, self.name = lines, colour, lines[0]
+    def __init__(self, lines, color):
+        self.lines, self.color, self.name = lines, color, lines[0]
         self.width = max(_text_width(line) for line in lines) + 2 * PADDING
         self.height = len(lines) * LINE + 2 * PADDING
 
     def draw(self, axes, x, y, arrows):
         """Draw it with its left edge at x and its middle at height y."""
-        _rectangle(axes, x, y, self, self.colour, edge="#555555")
+        _rectangle(axes, x, y, self, self.color, edge="#555555")
         axes.text(
             x + self.width / 2, y, "\n".join(self.lines), ha="center", va="center",
             fontsize=FONT_SIZE, linespacing=1.25,
@@ -134,7 +134,7 @@ def _columns(boxes, joined):
 
 
 def _untangled(columns, pieces):
-    """Each column in the order of its neighbours' mean place, so that fewer lines cross."""
+    """Each column in the order of its neighbors' mean place, so that fewer lines cross."""
     place = {i: row for column in columns for row, i in enumerate(column)}
     for sweep in range(4):
         forward = sweep % 2 == 0
@@ -155,12 +155,12 @@ def _text_width(text):
     return 1.1 * TextPath((0, 0), text, size=FONT_SIZE).get_extents().width / 72
 
 
-def _rectangle(axes, x, y, box, colour, edge):
+def _rectangle(axes, x, y, box, color, edge):
     corner = (x, y - box.height / 2)
     shape = "round,pad=0,rounding_size=0.05"
     axes.add_patch(
         FancyBboxPatch(
-            corner, box.width, box.height, boxstyle=shape, facecolor=colour, edgecolor=edge
+            corner, box.width, box.height, boxstyle=shape, facecolor=color, edgecolor=edge
         )
     )
 
@@ -168,6 +168,6 @@ def _rectangle(axes, x, y, box, colour, edge):
 def _line(axes, points, head=True):
     """A line through points, with an arrow's head at its end."""
     *points, end = dict.fromkeys(points)  # no step without a length
-    axes.plot(*zip(*points, strict=True), color=LINE_COLOUR, linewidth=0.9, solid_capstyle="round")
-    style = {"arrowstyle": "-|>" if head else "-", "color": LINE_COLOUR, "linewidth": 0.9}
+    axes.plot(*zip(*points, strict=True), color=LINE_COLOR, linewidth=0.9, solid_capstyle="round")
+    style = {"arrowstyle": "-|>" if head else "-", "color": LINE_COLOR, "linewidth": 0.9}
     axes.annotate("", end, points[-1], arrowprops={**style, "shrinkA": 0, "shrinkB": 0})

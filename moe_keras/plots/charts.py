@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from moe_keras.plots.picture import COLOURS, MARKERS, Picture, new_figure
+from moe_keras.plots.picture import COLORS, MARKERS, Picture, new_figure
 
 
 def label_balance(counts, names, title, *, source):
@@ -31,8 +31,8 @@ def label_balance(counts, names, title, *, source):
     for index, (part, values) in enumerate(counts.items()):
         place = np.arange(len(names)) + (index - (len(counts) - 1) / 2) * width
         hatch = ("", "//", "..")[index % 3]
-        colour = COLOURS[index % len(COLOURS)]
-        axes.bar(place, values, width, label=part, color=colour, hatch=hatch, edgecolor="white")
+        color = COLORS[index % len(COLORS)]
+        axes.bar(place, values, width, label=part, color=color, hatch=hatch, edgecolor="white")
     axes.set_xticks(range(len(names)), names, rotation=30, ha="right")
     axes.set(ylabel="images")
     figure.legend(loc="outside right center", fontsize=8)
@@ -65,13 +65,13 @@ def training_curves(histories, title, *, source, metric="accuracy"):
             raise ValueError(
                 f"Expected a history with {metric!r} for {name!r}. Received: {sorted(history)}"
             )
-        colour, marker = COLOURS[index % len(COLOURS)], MARKERS[index % len(MARKERS)]
+        color, marker = COLORS[index % len(COLORS)], MARKERS[index % len(MARKERS)]
         for key, line in ((metric, "-"), (f"val_{metric}", "--")):
             if key in history:
                 epochs = range(1, len(history[key]) + 1)
                 part = "validation" if line == "--" else "training"
                 axes.plot(
-                    epochs, history[key], line, marker=marker, color=colour, label=f"{name}, {part}"
+                    epochs, history[key], line, marker=marker, color=color, label=f"{name}, {part}"
                 )
                 ends.append(f"{name}, {part} {history[key][-1]:.3f}")
     axes.set(xlabel="epoch", ylabel=metric)
@@ -94,7 +94,7 @@ def lines(series, title, *, source, x_label, y_label, reference=None):
         reference: a value of y to compare with, drawn as a dashed line.
 
     Returns:
-        Picture. Each line has a marker and a line style of its own besides its colour.
+        Picture. Each line has a marker and a line style of its own besides its color.
 
     Raises:
         ValueError: if an x and its y differ in length or are empty.
@@ -111,7 +111,7 @@ def lines(series, title, *, source, x_label, y_label, reference=None):
             x,
             y,
             ("-", "--", ":", "-.")[index % 4],
-            color=COLOURS[index % len(COLOURS)],
+            color=COLORS[index % len(COLORS)],
             marker=MARKERS[index % len(MARKERS)],
             markevery=max(1, len(x) // 8),
             markersize=4,
@@ -154,7 +154,7 @@ def intervals(values, title, *, source, label, reference=None):
             )
         error = [[value - low], [high - value]]
         axes.errorbar(
-            value, index, xerr=error, fmt=MARKERS[index % len(MARKERS)], color=COLOURS[0], capsize=4
+            value, index, xerr=error, fmt=MARKERS[index % len(MARKERS)], color=COLORS[0], capsize=4
         )
         axes.annotate(
             f"{value:.2f}",

@@ -6,9 +6,9 @@ import numpy as np
 from matplotlib.colors import to_rgb
 from matplotlib.patches import Patch
 
-from moe_keras.plots.picture import COLOURS, Picture, new_figure
+from moe_keras.plots.picture import COLORS, Picture, new_figure
 
-PALETTE = (*COLOURS[:6], "#F0E442", "#999999")  # black would be one more gray when it is light
+PALETTE = (*COLORS[:6], "#F0E442", "#999999")  # black would be one more gray when it is light
 TINT = 0.45  # how much of a color is left beside white: black letters stay readable
 
 

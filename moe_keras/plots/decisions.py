@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from moe_keras.plots.picture import COLOURS, Picture, new_figure
+from moe_keras.plots.picture import COLORS, Picture, new_figure
 
 
 def decision(logits, probabilities, weights, experts, title, *, source, dropped=()):
@@ -35,8 +35,8 @@ def decision(logits, probabilities, weights, experts, title, *, source, dropped=
     size = (1.5 + 2.6 * len(panels), 1.4 + 0.34 * len(experts))
     figure, axes = new_figure(title, source, size, columns=len(panels), sharey=True)
     places = np.arange(len(experts))
-    for ax, colour, (name, values) in zip(axes, COLOURS, panels, strict=False):
-        bars = ax.barh(places, values, color=colour)
+    for ax, color, (name, values) in zip(axes, COLORS, panels, strict=False):
+        bars = ax.barh(places, values, color=color)
         ax.bar_label(bars, [f"{value:.2f}" if value else "" for value in values], fontsize=7)
         ax.set_xlabel(name)
         ax.margins(x=0.2)

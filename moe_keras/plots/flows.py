@@ -7,7 +7,7 @@ from matplotlib.patches import PathPatch, Rectangle
 from matplotlib.path import Path
 
 from moe_keras.plots.images import checked_images, show_image
-from moe_keras.plots.picture import COLOURS, Picture, new_figure
+from moe_keras.plots.picture import COLORS, Picture, new_figure
 
 SIZE, GAP, LANE_GAP = 1.0, 0.2, 0.9  # of a thumbnail, between two of them, between two lanes
 STEP = 4.6  # from one column of thumbnails to the next
@@ -54,8 +54,8 @@ def flow(images, stages, titles, title, *, source, answers=None):
     columns = [_Column(0, "", [""], np.ones((len(images), 1)), np.arange(len(images)), 0)]
     for name, (lanes, weights) in stages.items():
         last = columns[-1]
-        colour = last.colour + len(last.lanes) if last.name else 0
-        columns.append(_Column(last.x + STEP, name, lanes, weights, last.rows, colour))
+        color = last.color + len(last.lanes) if last.name else 0
+        columns.append(_Column(last.x + STEP, name, lanes, weights, last.rows, color))
     width, height = columns[-1].x + SIZE, max(column.depth for column in columns)
     size = (0.42 * (width + 2 * MARGIN), 0.42 * (height + HEADLINE) + 0.6)
     figure, axes = new_figure(title, source, size)
@@ -107,11 +107,11 @@ class _Column:
         lanes: a name for each lane.
         weights: array (N, E).
         order: array (N,): those who stand lower stay below others of their lane.
-        colour: number of the first lane's colour.
+        color: number of the first lane's color.
     """
 
-    def __init__(self, x, name, lanes, weights, order, colour):
-        self.x, self.name, self.lanes, self.weights, self.colour = x, name, lanes, weights, colour
+    def __init__(self, x, name, lanes, weights, order, color):
+        self.x, self.name, self.lanes, self.weights, self.color = x, name, lanes, weights, color
         self.chosen = weights.argmax(axis=1)
         self.rows, self.tops, y = np.zeros(len(weights)), np.zeros(len(lanes)), 0.0
         for lane in range(len(lanes)):
@@ -135,7 +135,7 @@ class _Column:
             points = [(x, rows[i]), (middle, rows[i]), (middle, end), (self.x, end)]
             curve = Path(points, [Path.MOVETO, Path.CURVE4, Path.CURVE4, Path.CURVE4])
             band = {"linewidth": 0.5 + 5 * self.weights[i, lane], "alpha": 0.55, "zorder": 1}
-            axes.add_patch(PathPatch(curve, facecolor="none", edgecolor=self._colour(lane), **band))
+            axes.add_patch(PathPatch(curve, facecolor="none", edgecolor=self._color(lane), **band))
 
     def draw(self, axes, images):
         middle = self.x + SIZE / 2
@@ -149,10 +149,10 @@ class _Column:
             square = (self.x, self.x + SIZE, row + SIZE, row)
             show_image(axes, image, extent=square, zorder=3)
             if self.name:
-                frame = {"edgecolor": self._colour(lane), "linewidth": 1.8, "zorder": 4}
+                frame = {"edgecolor": self._color(lane), "linewidth": 1.8, "zorder": 4}
                 axes.add_patch(Rectangle((self.x, row), SIZE, SIZE, facecolor="none", **frame))
                 at = {"ha": "right", "va": "center", "fontsize": 7, "bbox": BEHIND_TEXT}
                 axes.text(self.x - GAP / 2, row + SIZE / 2, f"{weights[lane]:.2f}", **at)
 
-    def _colour(self, lane):
-        return COLOURS[(self.colour + lane) % len(COLOURS)]
+    def _color(self, lane):
+        return COLORS[(self.color + lane) % len(COLORS)]

@@ -180,12 +180,12 @@ def _box(layer, input_shape, shape, depth):
     if _name(layer) != _kind(layer):
         lines.append(_kind(layer))
     lines += [part for part in (_written(shape), _weights(layer)) if part]
-    return Leaf(lines, _colour(layer))
+    return Leaf(lines, _color(layer))
 
 
 def _one_line(use):
     parts = [_name(use.layer), _written(_shape(use.outputs)), _weights(use.layer)]
-    return Leaf(["  ".join(part for part in parts if part)], _colour(use.layer))
+    return Leaf(["  ".join(part for part in parts if part)], _color(use.layer))
 
 
 def _unwrapped(layer):
@@ -215,7 +215,7 @@ def _is_frozen(layer):
     return not layer.trainable_weights
 
 
-def _colour(layer):
+def _color(layer):
     if not isinstance(layer, keras.layers.Layer) or not layer.weights:
         return PLAIN
     return FROZEN if _is_frozen(layer) else TRAINED

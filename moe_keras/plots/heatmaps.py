@@ -38,7 +38,7 @@ def heatmap(values, rows, columns, title, *, source, row_label="", column_label=
     axes.set(xlabel=column_label, ylabel=row_label)
     for (row, column), value in np.ndenumerate(values):
         text = form.format(value) if value else ""  # zeros would hide what there is to see
-        look = {"fontsize": 7, "color": text_colour(shades.to_rgba(value)[:3])}
+        look = {"fontsize": 7, "color": text_color(shades.to_rgba(value)[:3])}
         axes.text(column, row, text, ha="center", va="center", **look)
     largest = "; ".join(
         f"{name}: {columns[int(line.argmax())]} {form.format(line.max())}"
@@ -48,8 +48,8 @@ def heatmap(values, rows, columns, title, *, source, row_label="", column_label=
     return Picture(figure, title, alt)
 
 
-def text_colour(background):
-    """Black or white, whichever has more contrast with an sRGB colour: 4.58 or more on any."""
+def text_color(background):
+    """Black or white, whichever has more contrast with an sRGB color: 4.58 or more on any."""
     red, green, blue = (
         part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in background
     )

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from moe_keras.plots.picture import COLOURS, Picture, new_figure
+from moe_keras.plots.picture import COLORS, Picture, new_figure
 
 HATCHES = ("", "///", "...", "xxx")
 LINES = ("-", "--", ":", "-.")
@@ -21,7 +21,7 @@ def histogram(values, title, *, source, label, limits=(0, 1), bins=20, marks=Non
         marks: mapping of a name to a value, drawn as a vertical line: where one of many lies.
 
     Returns:
-        Picture. Each set has a hatch of its own besides its colour, each mark a line style.
+        Picture. Each set has a hatch of its own besides its color, each mark a line style.
 
     Raises:
         ValueError: if a set is empty or holds values outside the limits, or a mark lies outside.
@@ -43,7 +43,7 @@ def histogram(values, title, *, source, label, limits=(0, 1), bins=20, marks=Non
             edges,
             fill=True,
             alpha=0.5,
-            facecolor=COLOURS[index % len(COLOURS)],
+            facecolor=COLORS[index % len(COLORS)],
             edgecolor="black",
             hatch=HATCHES[index % len(HATCHES)],
             label=name,

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from moe_keras.arguments import pixel_images
-from moe_keras.plots.picture import COLOURS, Picture, new_figure
+from moe_keras.plots.picture import COLORS, Picture, new_figure
 
 
 def image_grid(images, titles, title, *, source, columns=10):
@@ -70,7 +70,7 @@ def routing(images, weights, experts, titles, title, *, source):
         above.set_title(text, fontsize=8)
         above.set_axis_off()
         places = np.arange(len(experts))
-        below.barh(places, weights[index], color=COLOURS[: len(experts)])
+        below.barh(places, weights[index], color=COLORS[: len(experts)])
         for place, weight in zip(places, weights[index], strict=True):
             below.text(1.05, place, f"{weight:.2f}", va="center", fontsize=7)
         below.set_yticks(places, experts if index == 0 else [""] * len(experts), fontsize=8)
@@ -92,7 +92,7 @@ def checked_images(images, titles):
     images = pixel_images(images)
     if images.shape[-1] not in (1, 3):
         raise ValueError(
-            "Expected images with 1 channel (grey) or 3 (red, green, blue). "
+            "Expected images with 1 channel (gray) or 3 (red, green, blue). "
             f"Received: shape {images.shape}"
         )
     if len(images) != len(titles):
@@ -104,7 +104,7 @@ def checked_images(images, titles):
 
 
 def show_image(ax, image, **options):
-    """Draw one image, grey or coloured."""
+    """Draw one image, gray or colored."""
     pixels = image.astype("uint8")
     pixels = pixels.squeeze(-1) if pixels.shape[-1] == 1 else pixels
     ax.imshow(pixels, cmap="gray", vmin=0, vmax=255, **options)

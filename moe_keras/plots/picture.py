@@ -9,10 +9,10 @@ from matplotlib.figure import Figure
 
 from moe_keras.plots.texts import drawn_as_it_is
 
-# Okabe and Ito's colours: told apart with any colour vision, and by lightness in grey print.
+# Okabe and Ito's colors: told apart with any color vision, and by lightness in gray print.
 # Their yellow is too pale for a line; the eighth is the wine of Tol's muted scheme.
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000", "#882255")
-# One more than colours: a pair of both comes again only after 72 series.
+COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000", "#882255")
+# One more than colors: a pair of both comes again only after 72 series.
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<")
 DOTS_PER_INCH = 96
 

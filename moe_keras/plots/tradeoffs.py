@@ -4,7 +4,7 @@ from itertools import combinations
 
 import numpy as np
 
-from moe_keras.plots.picture import COLOURS, MARKERS, Picture, new_figure
+from moe_keras.plots.picture import COLORS, MARKERS, Picture, new_figure
 
 NAMES_AT = 1.06  # where the column of names begins, in widths of the axes
 
@@ -39,7 +39,7 @@ def labeled_points(points, title, *, source, x_label, y_label):
             y,
             yerr=[[y - low], [high - y]] if interval else None,
             fmt=MARKERS[index % len(MARKERS)],
-            color=COLOURS[index % len(COLOURS)],
+            color=COLORS[index % len(COLORS)],
             capsize=3,
         )
     axes.set(xlabel=x_label, ylabel=y_label)
@@ -123,7 +123,7 @@ def reliability(curves, title, *, source):
                 f"Expected as many confidences as accuracies and counts for {name!r}, at least "
                 f"one. Received: {len(confidence)}, {len(accuracy)} and {len(count)}"
             )
-        look = {"color": COLOURS[index % len(COLOURS)], "marker": MARKERS[index % len(MARKERS)]}
+        look = {"color": COLORS[index % len(COLORS)], "marker": MARKERS[index % len(MARKERS)]}
         share = np.asarray(count) / np.sum(count)
         axes.plot(confidence, accuracy, ("-", ":", "-.")[index % 3], label=name, **look)
         axes.scatter(confidence, accuracy, s=20 + 400 * share, alpha=0.4, **look)

@@ -1,4 +1,4 @@
-"""Standardise, and find clusters: which rows are alike."""
+"""Standardize, and find clusters: which rows are alike."""
 
 import numpy as np
 from pyspark.ml.clustering import KMeans, KMeansModel
@@ -9,7 +9,7 @@ from moe_keras.spark.frames import kept
 
 
 class Clusters:
-    """A standardiser, and the nearest of some centroids.
+    """A standardizer, and the nearest of some centroids.
 
     Every feature is divided by its standard deviation. The mean is not taken away: neither the
     distances between rows nor a tree's questions change by it, and a pixel that is 0 stays 0, so
@@ -26,7 +26,7 @@ class Clusters:
 
     @classmethod
     def fit(cls, frame, clusters, seed):
-        """Standardiser and KMeans; fewer centroids where there are fewer distinct rows."""
+        """Standardizer and KMeans; fewer centroids where there are fewer distinct rows."""
         scaler = StandardScaler(inputCol="sparse", outputCol="scaled").fit(_sparse(frame))
         found = cls(scaler)
         if clusters > 1:

@@ -34,7 +34,7 @@ class TreeMixture:
 
     q_e are the class probabilities of expert e, w the softmax of a network that sees the image and
     all q. An expert has one weight, or one for each class; p is then divided by its sum. Spark
-    standardises, clusters and grows the trees. The gate is trained here, on the answers of the
+    standardizes, clusters and grows the trees. The gate is trained here, on the answers of the
     experts in Parquet files, one batch in memory at a time.
 
     Args:
@@ -106,7 +106,7 @@ class TreeMixture:
 
     @in_one_line()
     def fit_experts(self, frame, progress=None):
-        """Standardise, find clusters, and fit one expert to each, several at the same time.
+        """Standardize, find clusters, and fit one expert to each, several at the same time.
 
         Args:
             frame: DataFrame with the columns label and features.
@@ -225,7 +225,7 @@ class TreeMixture:
 
     @in_one_line()
     def predict(self, frame):
-        """What the mixture says about each row, labelled or not.
+        """What the mixture says about each row, labeled or not.
 
         Args:
             frame: DataFrame with the column features, and label if there are labels.
@@ -242,7 +242,7 @@ class TreeMixture:
 
     @in_one_line()
     def evaluate(self, frame):
-        """Accuracies on labelled rows.
+        """Accuracies on labeled rows.
 
         Args:
             frame: DataFrame with the columns label and features.

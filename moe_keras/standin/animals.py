@@ -37,7 +37,7 @@ BLACK, WHITE, PINK, YELLOW = (
 
 
 def cat_face(canvas):
-    fur, black = canvas.colour(FUR), canvas.colour(BLACK)
+    fur, black = canvas.color(FUR), canvas.color(BLACK)
     wide, tall = canvas.vary(0.66), canvas.vary(0.54)
     tip, root = canvas.uniform(0.72, 1.0), canvas.vary(0.6, 0.2)
     for s in SIDES:
@@ -49,20 +49,20 @@ def cat_face(canvas):
             (s * root * 0.93, -tip * 0.85),
             (outer * 0.82, -tall * 0.45),
         )
-        canvas.fill(canvas.colour(PINK), inside)
+        canvas.fill(canvas.color(PINK), inside)
     canvas.fill(fur, canvas.ellipse(0, 0.1, wide, tall))
     muzzle = canvas.ellipse(0, 0.36, wide * canvas.vary(0.45, 0.3), tall * canvas.vary(0.4, 0.3))
     canvas.fill(lighter(fur, 0.45), muzzle)
     eyes, large = canvas.vary(0.27), canvas.vary(0.14)
-    canvas.fill(canvas.colour(IRIS), *(canvas.ellipse(s * eyes, -0.02, large, 0.13) for s in SIDES))
+    canvas.fill(canvas.color(IRIS), *(canvas.ellipse(s * eyes, -0.02, large, 0.13) for s in SIDES))
     canvas.fill(black, *(canvas.ellipse(s * eyes, -0.02, 0.05, 0.12) for s in SIDES))
-    canvas.fill(canvas.colour(PINK), canvas.polygon((-0.09, 0.22), (0.09, 0.22), (0, 0.33)))
+    canvas.fill(canvas.color(PINK), canvas.polygon((-0.09, 0.22), (0.09, 0.22), (0, 0.33)))
     whiskers = (canvas.limb(s * 0.18, 0.36, s * 0.85, y, 0.02) for s in SIDES for y in (0.28, 0.48))
-    canvas.fill(canvas.colour(WHITE), *whiskers, opacity=canvas.uniform(0.0, 0.7))
+    canvas.fill(canvas.color(WHITE), *whiskers, opacity=canvas.uniform(0.0, 0.7))
 
 
 def dog_face(canvas):
-    fur, black = canvas.colour(FUR), canvas.colour(BLACK)
+    fur, black = canvas.color(FUR), canvas.color(BLACK)
     wide, tall = canvas.vary(0.5), canvas.vary(0.6)
     canvas.fill(fur, canvas.ellipse(0, 0, wide, tall))
     spread, tip = canvas.vary(0.62, 0.12), canvas.uniform(-0.95, 0.55)  # ears pricked to hanging
@@ -74,7 +74,7 @@ def dog_face(canvas):
     muzzle = canvas.ellipse(0, 0.36, canvas.vary(0.3, 0.25), canvas.vary(0.3, 0.25))
     canvas.fill(lighter(fur, 0.4), muzzle)
     tongue = canvas.ellipse(0, 0.72, 0.12, canvas.vary(0.2))
-    canvas.fill(canvas.colour(PINK), tongue, opacity=canvas.chance(0.5))
+    canvas.fill(canvas.color(PINK), tongue, opacity=canvas.chance(0.5))
     canvas.fill(
         black, canvas.ellipse(0, 0.24, canvas.vary(0.16), 0.11), canvas.limb(0, 0.3, 0, 0.52, 0.02)
     )
@@ -83,7 +83,7 @@ def dog_face(canvas):
 
 
 def cat_side(canvas):
-    fur = canvas.colour(FUR)
+    fur = canvas.color(FUR)
     tail_end = canvas.uniform(-1.05, -0.75), canvas.uniform(-0.85, 0.3), 0.05
     canvas.fill(fur, *canvas.chain((-0.5, 0.05, 0.07), (-0.85, -0.05, 0.07), tail_end))
     _legs(canvas, fur, (-0.45, -0.3, 0.22, 0.38), canvas.vary(0.62, 0.1), canvas.vary(0.08))
@@ -98,13 +98,13 @@ def cat_side(canvas):
     canvas.fill(fur, canvas.ellipse(x, y, canvas.vary(0.25, 0.1), 0.22))
     muzzle = canvas.ellipse(x + canvas.uniform(0.12, 0.26), y + 0.08, 0.13, 0.1)
     canvas.fill(lighter(fur, canvas.uniform(0.0, 0.4)), muzzle)
-    canvas.fill(canvas.colour(BLACK), canvas.ellipse(x + 0.1, y - 0.04, 0.045, 0.05))
+    canvas.fill(canvas.color(BLACK), canvas.ellipse(x + 0.1, y - 0.04, 0.045, 0.05))
     stripes = (canvas.limb(at, -0.12, at + 0.03, 0.12, 0.035) for at in (-0.4, -0.2, 0.0))
     canvas.fill(darker(fur, 0.4), *stripes, opacity=canvas.chance(0.6))
 
 
 def dog_side(canvas):
-    fur, black = canvas.colour(FUR), canvas.colour(BLACK)
+    fur, black = canvas.color(FUR), canvas.color(BLACK)
     tail = canvas.limb(
         -0.5, -0.05, canvas.uniform(-1.0, -0.7), canvas.uniform(-0.6, 0.3), 0.08, 0.04
     )
@@ -122,11 +122,11 @@ def dog_side(canvas):
     canvas.fill(darker(fur, canvas.uniform(0.1, 0.45)), ear)
     canvas.fill(black, canvas.ellipse(x + 0.08, y - 0.05, 0.04, 0.04))
     patch = canvas.ellipse(canvas.uniform(-0.4, 0.2), 0, 0.2, 0.16)
-    canvas.fill(canvas.colour(FUR), patch, opacity=canvas.chance(0.4))
+    canvas.fill(canvas.color(FUR), patch, opacity=canvas.chance(0.4))
 
 
 def deer_side(canvas):
-    fur = canvas.colour(DEER)
+    fur = canvas.color(DEER)
     thick = canvas.uniform(0.045, 0.07)
     _legs(canvas, fur, (-0.5, -0.38, 0.22, 0.32), canvas.vary(0.88, 0.08), thick)
     x, y = canvas.vary(0.56, 0.12), canvas.uniform(-0.68, -0.3)  # the head
@@ -134,17 +134,17 @@ def deer_side(canvas):
     neck = canvas.limb(0.3, 0.0, x - 0.04, y, 0.12, 0.08)
     canvas.fill(fur, body, neck, canvas.limb(x - 0.03, y, x + 0.25, y + 0.1, 0.1, 0.06))
     tail = canvas.ellipse(-0.62, -0.02, 0.08, 0.11)
-    canvas.fill(canvas.colour(WHITE), tail, opacity=canvas.chance(0.7))
+    canvas.fill(canvas.color(WHITE), tail, opacity=canvas.chance(0.7))
     canvas.fill(lighter(fur, 0.5), canvas.limb(-0.3, 0.15, 0.15, 0.15, 0.05))
     canvas.fill(darker(fur, 0.2), canvas.limb(x - 0.1, y - 0.05, x - 0.26, y - 0.14, 0.05, 0.03))
     _antlers(canvas, x - 0.04, y - 0.06, canvas.vary(0.4, 0.3) * canvas.chance(0.65) + 0.02)
     places = (-0.4, -0.06), (-0.22, 0.0), (-0.05, -0.07), (0.1, 0.0)
     spots = (canvas.ellipse(at, height, 0.045, 0.04) for at, height in places)
-    canvas.fill(canvas.colour(WHITE), *spots, opacity=0.8 * canvas.chance(0.5))
+    canvas.fill(canvas.color(WHITE), *spots, opacity=0.8 * canvas.chance(0.5))
 
 
 def deer_face(canvas):
-    fur, black = canvas.colour(DEER), canvas.colour(BLACK)
+    fur, black = canvas.color(DEER), canvas.color(BLACK)
     _antlers(canvas, 0, -0.3, canvas.uniform(0.35, 0.7) * canvas.chance(0.65) + 0.03)
     droop = canvas.uniform(-0.45, -0.15)
     canvas.fill(
@@ -158,7 +158,7 @@ def deer_face(canvas):
 
 
 def horse_side(canvas):
-    fur, hair = canvas.colour(HORSE), canvas.colour(BLACK + HORSE)
+    fur, hair = canvas.color(HORSE), canvas.color(BLACK + HORSE)
     end = canvas.uniform(-0.95, -0.68), canvas.uniform(0.1, 0.6), canvas.uniform(0.05, 0.1)
     canvas.fill(hair, *canvas.chain((-0.6, -0.1, 0.08), end))
     thick = canvas.uniform(0.06, 0.085)
@@ -171,13 +171,13 @@ def horse_side(canvas):
     canvas.fill(
         fur, canvas.polygon((x - 0.1, y - 0.05), (x - 0.04, y - 0.28), (x + 0.06, y - 0.08))
     )
-    canvas.fill(canvas.colour(BLACK), canvas.ellipse(x + 0.05, y + 0.02, 0.04, 0.04))
+    canvas.fill(canvas.color(BLACK), canvas.ellipse(x + 0.05, y + 0.02, 0.04, 0.04))
     saddle = canvas.limb(-0.25, -0.22, 0.05, -0.22, 0.09)
-    canvas.fill(canvas.colour(FEATHERS), saddle, opacity=canvas.chance(0.3))
+    canvas.fill(canvas.color(FEATHERS), saddle, opacity=canvas.chance(0.3))
 
 
 def horse_face(canvas):
-    fur, hair = canvas.colour(HORSE), canvas.colour(BLACK + HORSE)
+    fur, hair = canvas.color(HORSE), canvas.color(BLACK + HORSE)
     lean = canvas.uniform(0.0, 0.25)
     canvas.fill(darker(fur, 0.1), canvas.limb(-0.25, 0.1, -0.45, 1.2, 0.3, 0.45))
     canvas.fill(hair, canvas.limb(-0.25, -0.3, -0.5, 0.8, 0.16, 0.14))
@@ -186,22 +186,22 @@ def horse_face(canvas):
         canvas.fill(fur, canvas.polygon((x - 0.09, -0.5), (x + s * 0.03, -0.9), (x + 0.09, -0.5)))
     canvas.fill(fur, canvas.limb(0, -0.35, lean, 0.55, canvas.vary(0.27, 0.1), 0.19))
     blaze = canvas.limb(0, -0.3, lean, 0.4, 0.07, 0.06)
-    canvas.fill(canvas.colour(WHITE), blaze, opacity=canvas.chance(0.5))
+    canvas.fill(canvas.color(WHITE), blaze, opacity=canvas.chance(0.5))
     canvas.fill(hair, canvas.ellipse(0, -0.5, 0.12, 0.16))
     canvas.fill(darker(fur, 0.4), canvas.ellipse(lean, 0.58, 0.2, 0.15))
     eyes = (canvas.ellipse(s * 0.2 + lean * 0.2, -0.2, 0.055, 0.06) for s in SIDES)
-    canvas.fill(canvas.colour(BLACK), *eyes)
+    canvas.fill(canvas.color(BLACK), *eyes)
 
 
 def bird_perched(canvas):
     feathers, wing, yellow = (
-        canvas.colour(FEATHERS),
-        canvas.colour(FEATHERS),
-        canvas.colour(YELLOW + BLACK),
+        canvas.color(FEATHERS),
+        canvas.color(FEATHERS),
+        canvas.color(YELLOW + BLACK),
     )
     canvas.fill(yellow, *(canvas.limb(x, 0.4, x, 0.75, 0.03) for x in (-0.05, 0.12)))
     branch = canvas.limb(-1.1, canvas.uniform(0.7, 0.9), 1.1, canvas.uniform(0.7, 0.9), 0.06)
-    canvas.fill(canvas.colour(FUR), branch, opacity=canvas.chance(0.6))
+    canvas.fill(canvas.color(FUR), branch, opacity=canvas.chance(0.6))
     canvas.fill(
         darker(wing, 0.2), canvas.limb(-0.35, 0.2, -0.9, canvas.uniform(0.25, 0.6), 0.13, 0.07)
     )
@@ -213,11 +213,11 @@ def bird_perched(canvas):
     breast = canvas.ellipse(0.12, 0.2, 0.22, 0.2)
     canvas.fill(lighter(feathers, 0.5), breast, opacity=canvas.chance(0.6))
     canvas.fill(wing, canvas.limb(0.05, 0.0, -0.5, 0.2, 0.17, 0.06))
-    canvas.fill(canvas.colour(BLACK), canvas.ellipse(x + 0.06, y - 0.04, 0.05, 0.05))
+    canvas.fill(canvas.color(BLACK), canvas.ellipse(x + 0.06, y - 0.04, 0.05, 0.05))
 
 
 def bird_flying(canvas):
-    feathers, wing = canvas.colour(FEATHERS), canvas.colour(FEATHERS)
+    feathers, wing = canvas.color(FEATHERS), canvas.color(FEATHERS)
     lift, fold = canvas.uniform(-0.8, -0.3), canvas.uniform(-0.5, -0.1)
     for s in SIDES:
         tip = s * canvas.vary(0.95, 0.1), fold, 0.03
@@ -229,12 +229,12 @@ def bird_flying(canvas):
         canvas.ellipse(0.2, -0.22, 0.14, 0.13),
     )
     canvas.fill(
-        canvas.colour(YELLOW + BLACK), canvas.polygon((0.28, -0.3), (0.5, -0.22), (0.28, -0.15))
+        canvas.color(YELLOW + BLACK), canvas.polygon((0.28, -0.3), (0.5, -0.22), (0.28, -0.15))
     )
 
 
 def frog_front(canvas):
-    skin, black = canvas.colour(FROG), canvas.colour(BLACK)
+    skin, black = canvas.color(FROG), canvas.color(BLACK)
     wide = canvas.vary(0.6)
     thighs = (canvas.ellipse(s * wide, 0.4, 0.3, 0.3) for s in SIDES)
     feet = (canvas.limb(s * wide, 0.65, s * 0.9, 0.72, 0.09) for s in SIDES)
@@ -245,7 +245,7 @@ def frog_front(canvas):
     eyes, height = canvas.vary(0.34), canvas.vary(-0.42)
     canvas.fill(skin, *(canvas.ellipse(s * eyes, height, 0.19, 0.19) for s in SIDES))
     canvas.fill(
-        canvas.colour(YELLOW + WHITE),
+        canvas.color(YELLOW + WHITE),
         *(canvas.ellipse(s * eyes, height, 0.13, 0.12) for s in SIDES),
     )
     canvas.fill(black, *(canvas.ellipse(s * eyes, height, 0.1, 0.05) for s in SIDES))
@@ -258,7 +258,7 @@ def frog_front(canvas):
 
 
 def frog_above(canvas):
-    skin = canvas.colour(FROG)
+    skin = canvas.color(FROG)
     for s in SIDES:
         knee = s * canvas.vary(0.72), canvas.uniform(0.0, 0.3), 0.11
         foot = s * canvas.vary(0.55), 0.75, 0.07
@@ -268,19 +268,19 @@ def frog_above(canvas):
     canvas.fill(skin, canvas.limb(0, 0.4, 0, -0.2, 0.28, 0.34), canvas.ellipse(0, -0.42, 0.3, 0.24))
     places = ((canvas.uniform(-0.22, 0.22), canvas.uniform(-0.3, 0.5)) for _ in range(4))
     canvas.fill(darker(skin, 0.45), *(canvas.ellipse(x, y, 0.08, 0.07) for x, y in places))
-    canvas.fill(canvas.colour(YELLOW), *(canvas.ellipse(s * 0.22, -0.45, 0.11, 0.1) for s in SIDES))
-    canvas.fill(canvas.colour(BLACK), *(canvas.ellipse(s * 0.23, -0.46, 0.06, 0.05) for s in SIDES))
+    canvas.fill(canvas.color(YELLOW), *(canvas.ellipse(s * 0.22, -0.45, 0.11, 0.1) for s in SIDES))
+    canvas.fill(canvas.color(BLACK), *(canvas.ellipse(s * 0.23, -0.46, 0.06, 0.05) for s in SIDES))
 
 
-def _legs(canvas, colour, places, feet, thick):
+def _legs(canvas, color, places, feet, thick):
     """Four legs down to `feet`; those on the far side are darker."""
     sway = canvas.uniform(-0.12, 0.12)
     far = (
         canvas.limb(x, 0.1, x - sway, feet - 0.03, thick * 1.2, thick * 0.8) for x in places[1::2]
     )
-    canvas.fill(darker(colour, 0.3), *far)
+    canvas.fill(darker(color, 0.3), *far)
     near = (canvas.limb(x, 0.1, x + sway, feet, thick * 1.2, thick * 0.8) for x in places[::2])
-    canvas.fill(darker(colour, 0.1), *near)
+    canvas.fill(darker(color, 0.1), *near)
 
 
 def _antlers(canvas, x, y, size):
@@ -292,4 +292,4 @@ def _antlers(canvas, x, y, size):
             (x + s * 0.03, y, 0.035), fork, (x + s * size * canvas.vary(0.55), y - size, 0.025)
         )
         tines += canvas.chain(fork, (fork[0] - s * size * 0.2, y - size * 0.95, 0.02))
-    canvas.fill(canvas.colour(BONE), *tines)
+    canvas.fill(canvas.color(BONE), *tines)

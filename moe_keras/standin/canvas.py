@@ -27,7 +27,7 @@ class Canvas:
         rng: the NumPy generator every random choice comes from.
         count: pictures, n.
         size: pixels a side; P = size * size.
-        channels: 3 for colour, 1 for grey.
+        channels: 3 for color, 1 for gray.
         textures: what `make_textures` returned.
     """
 
@@ -35,9 +35,9 @@ class Canvas:
         self.rng, self.count, self.size = rng, count, size
         self.textures = textures
         self.pixels = np.zeros((channels, count, size * size), np.float32)
-        centres = (np.arange(size, dtype=np.float32) * 2 + 1) / size - 1
-        self.grid_x = np.tile(centres, size)[None]  # (1, P)
-        self.grid_y = np.repeat(centres, size)[None]  # (1, P)
+        centers = (np.arange(size, dtype=np.float32) * 2 + 1) / size - 1
+        self.grid_x = np.tile(centers, size)[None]  # (1, P)
+        self.grid_y = np.repeat(centers, size)[None]  # (1, P)
         self.softness = self.uniform(1.0, 1.0)
         self.tone = np.float32(1)
         self.place(0.0, 0.0, 1.0)
@@ -58,8 +58,8 @@ class Canvas:
         """0 or 1 as float32, (n, 1)."""
         return (self.rng.random((self.count, 1), np.float32) < probability).astype(np.float32)
 
-    def colour(self, palette, spread=22):
-        """A colour of the palette for each picture, varied by up to `spread`, (channels, n, 1)."""
+    def color(self, palette, spread=22):
+        """A color of the palette for each picture, varied by up to `spread`, (channels, n, 1)."""
         chosen = np.asarray(palette, np.float32)[self.rng.integers(len(palette), size=self.count)]
         varied = chosen + self.rng.integers(-spread, spread + 1, chosen.shape).astype(np.float32)
         return np.clip(varied.T[:, :, None], 0, 255)
@@ -139,13 +139,13 @@ class Canvas:
 
     # Paint.
 
-    def fill(self, colour, *shapes, opacity=None):
-        """Paint the inside of all `shapes` in `colour` (channels, n, 1), with soft edges."""
+    def fill(self, color, *shapes, opacity=None):
+        """Paint the inside of all `shapes` in `color` (channels, n, 1), with soft edges."""
         distance = functools.reduce(np.minimum, shapes)
         cover = np.clip(0.5 - distance * (self.pixels_a_unit / self.softness), 0, 1)
         if opacity is not None:
             cover = cover * opacity
-        for channel, value in zip(self.pixels, colour, strict=True):
+        for channel, value in zip(self.pixels, color, strict=True):
             channel += cover * (value * self.tone - channel)
 
     def images(self):
@@ -156,14 +156,14 @@ class Canvas:
         return rounded.transpose(1, 2, 0).reshape(self.count, self.size, self.size, -1)
 
 
-def darker(colour, share):
-    """A colour moved towards black."""
-    return colour * (1 - np.float32(share))
+def darker(color, share):
+    """A color moved towards black."""
+    return color * (1 - np.float32(share))
 
 
-def lighter(colour, share):
-    """A colour moved towards white."""
-    return colour + (245 - colour) * np.float32(share)
+def lighter(color, share):
+    """A color moved towards white."""
+    return color + (245 - color) * np.float32(share)
 
 
 def make_textures(rng):

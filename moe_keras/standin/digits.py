@@ -43,7 +43,7 @@ def paint_digits(rng, label, batch, count, textures):
     canvas.tone = 1 + canvas.uniform(0.0, 0.3) * canvas.texture()
     thicker = canvas.uniform(-0.02, 0.1)
     field = _fields()[label, rng.integers(len(FONTS), size=count)]
-    canvas.fill(canvas.colour(((235,),)), _sample(field, canvas.x, canvas.y) - thicker)
+    canvas.fill(canvas.color(((235,),)), _sample(field, canvas.x, canvas.y) - thicker)
     canvas.pixels += rng.integers(0, 2, canvas.pixels.shape) * (
         canvas.uniform(0.0, 40.0) * canvas.chance(0.3)
     )

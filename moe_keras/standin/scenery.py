@@ -24,7 +24,7 @@ WALL = (
 )
 WOOD = ((60, 85, 50), (85, 90, 60), (50, 65, 45), (110, 115, 75), (95, 80, 60))
 
-# Upper colours, lower colours, and where the line between them may lie (-1 top, 1 bottom).
+# Upper colors, lower colors, and where the line between them may lie (-1 top, 1 bottom).
 PLACES = {
     "sky": (SKY, SKY, (-0.2, 1.2)),
     "field": (SKY, GREEN + EARTH, (-0.5, 0.4)),
@@ -40,16 +40,16 @@ ANYTHING = SKY + GREEN + EARTH + STONE + WALL + WOOD
 
 
 def paint_background(canvas, place, roundness):
-    """Two areas of colour with patches on them, and things far away: some round, some square."""
+    """Two areas of color with patches on them, and things far away: some round, some square."""
     above, below, (low, high) = PLACES[place]
     canvas.place(0.0, 0.0, 1.0)
     canvas.tone = 1 + canvas.uniform(0.05, 0.3) * canvas.texture()
-    canvas.pixels[:] = canvas.colour(above) * canvas.tone
+    canvas.pixels[:] = canvas.color(above) * canvas.tone
     horizon = canvas.uniform(low, high) + canvas.uniform(-0.2, 0.2) * canvas.x
-    canvas.fill(canvas.colour(below), horizon - canvas.y)
+    canvas.fill(canvas.color(below), horizon - canvas.y)
     for _ in range(2):
         thing = _thing(canvas, roundness, 0.12, 0.45)
-        canvas.fill(canvas.colour(ANYTHING), thing, opacity=canvas.uniform(0.0, 0.8))
+        canvas.fill(canvas.color(ANYTHING), thing, opacity=canvas.uniform(0.0, 0.8))
 
 
 def paint_foreground(canvas, roundness):
@@ -57,7 +57,7 @@ def paint_foreground(canvas, roundness):
     canvas.place(0.0, 0.0, 1.0)
     canvas.tone = np.float32(1)
     thing = _thing(canvas, roundness, 0.1, 0.35, spread=1.3)
-    canvas.fill(canvas.colour(ANYTHING), thing, opacity=canvas.chance(0.6))
+    canvas.fill(canvas.color(ANYTHING), thing, opacity=canvas.chance(0.6))
 
 
 def develop(canvas):

@@ -1,4 +1,4 @@
-"""The stand-in for CIFAR-10: little scenes of ten kinds, 32 x 32 pixels, in colour."""
+"""The stand-in for CIFAR-10: little scenes of ten kinds, 32 x 32 pixels, in color."""
 
 from moe_keras.standin import animals, vehicles
 from moe_keras.standin.canvas import Canvas
@@ -55,7 +55,7 @@ KINDS = (
 def paint_scenes(rng, label, batch, count, textures):
     """`count` scenes of one class, uint8 (count, 32, 32, 3).
 
-    Sizes, colours, light, blur and what hides the subject vary so much that a small network gets
+    Sizes, colors, light, blur and what hides the subject vary so much that a small network gets
     four in five right after a short training, about as on the photographs.
 
     Args:

@@ -26,7 +26,7 @@ STRANGE = "[/b] [cat, dog] :dog: [red]x[/red] \\[bold]"
 
 
 def printed(function, *arguments, width=80, terminal=True):
-    """What a function prints to a console, without colours."""
+    """What a function prints to a console, without colors."""
     console = Console(file=io.StringIO(), width=width, force_terminal=terminal, color_system=None)
     function(console, *arguments)
     return console.file.getvalue()

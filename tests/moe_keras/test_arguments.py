@@ -21,7 +21,7 @@ def test_a_dark_uint8_image_and_a_black_one_are_images_too():
         (np.zeros((28, 28)), r"shape \(N, height, width, channels\).*\(28, 28\)"),
         (np.zeros((0, 28, 28, 1)), r"one or more images.*\(0, 28, 28, 1\)"),
         (np.full((1, 2, 2, 1), 0.5), "0 to 255, not scaled to 0-1.*0.5 to 0.5"),
-        (np.array([[[[-1.0], [1.0]]]]), "standardised.*-1 to 1"),
+        (np.array([[[[-1.0], [1.0]]]]), "standardized.*-1 to 1"),
         (np.array([[[[0], [256]]]]), "0 to 256"),
         (np.array([[[[np.nan], [1.0]]]]), "finite.*NaN or infinity"),
         (np.array([[[["a"]]]]), "finite numbers.*dtype <U1"),

@@ -1,8 +1,8 @@
 """soft-moe-pytorch's layer: the same weights give the same output.
 
-It normalises the tokens once, for the scores and for the slots. The paper (section 2.3) normalises
+It normalizes the tokens once, for the scores and for the slots. The paper (section 2.3) normalizes
 them for the scores alone, and mixes the slots from the tokens as they are, as ours does. So ours is
-given normalised tokens here. Its scores are D times a cosine: our learned scale is set to D.
+given normalized tokens here. Its scores are D times a cosine: our learned scale is set to D.
 """
 
 import keras
@@ -38,11 +38,11 @@ def test_output():
     gate = SlotGate(E, slots=S)
     ours = SoftMoE([expert(module) for module in theirs.experts.experts], gate)
     x = np.random.default_rng(0).normal(size=(4, T, D)).astype("float32")
-    normalised = x / np.linalg.norm(x, axis=-1, keepdims=True) * np.sqrt(D)
+    normalized = x / np.linalg.norm(x, axis=-1, keepdims=True) * np.sqrt(D)
     ours.build(x.shape)
     slots = theirs.slot_embeds.detach().numpy().reshape(E * S, D).T
     gate.set_weights([slots, np.float32(D)])
     answer = theirs(torch.tensor(x)).detach().numpy()
-    np.testing.assert_allclose(ours(normalised), answer, rtol=1e-4, atol=1e-4)
-    # Tokens as they are give something else: the difference is the normalised slots.
+    np.testing.assert_allclose(ours(normalized), answer, rtol=1e-4, atol=1e-4)
+    # Tokens as they are give something else: the difference is the normalized slots.
     assert np.abs(ours(x) - answer).max() > 1e-2

@@ -85,13 +85,13 @@ def folder(tmp_path, spec, arrays):
 
 
 @pytest.fixture
-def grey_folder(tmp_path, monkeypatch):
+def gray_folder(tmp_path, monkeypatch):
     """A folder with a small mnist.npz whose content is not known beforehand."""
     small = dataclasses.replace(
         specs.SPECS["mnist"], train_count=100, test_count=20, digests={}, cache_files={"none": ""}
     )
     monkeypatch.setitem(specs.SPECS, "mnist", small)
-    path = tmp_path / "grey"
+    path = tmp_path / "gray"
     path.mkdir()
     np.savez(path / "mnist.npz", **make_arrays(100, 20, (28, 28)))
     return path

@@ -77,7 +77,7 @@ def too_few(arrays):
     arrays["y_train"] = arrays["y_train"][:-1]
 
 
-def grey_images(arrays):
+def gray_images(arrays):
     arrays["x_train"] = arrays["x_train"][..., 0]
 
 
@@ -109,7 +109,7 @@ def unbalanced(arrays):
         (float_images, "x_train of dtype uint8. Received: dtype float32"),
         (wide_labels, "y_train of dtype uint8. Received: dtype int64"),
         (too_few, r"x_train of shape \(200, 32, 32, 3\). Received: shape \(199, 32, 32, 3\)"),
-        (grey_images, r"\(200, 32, 32, 3\). Received: shape \(200, 32, 32\)"),
+        (gray_images, r"\(200, 32, 32, 3\). Received: shape \(200, 32, 32\)"),
         (channels_first, r"\(200, 32, 32, 3\). Received: shape \(200, 3, 32, 32\)"),
         (label_column, r"y_train of shape \(200,\). Received: shape \(200, 1\)"),
         (label_out_of_range, "labels from 0 to 9. Received: label 10"),

@@ -91,8 +91,8 @@ def test_data_dir_is_not_left(keras_has_it, tmp_path):
         data.load("cifar10", data_dir=tmp_path)
 
 
-def test_grey_images_get_a_channel(grey_folder):
-    dataset = data.load("mnist", data_dir=grey_folder, validation=10)
+def test_gray_images_get_a_channel(gray_folder):
+    dataset = data.load("mnist", data_dir=gray_folder, validation=10)
     assert dataset.x_train.shape == (90, 28, 28, 1)
     assert dataset.x_test.shape == (20, 28, 28, 1)
 

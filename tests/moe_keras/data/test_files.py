@@ -120,8 +120,8 @@ def test_verify_what_is_found(folder, keras_has_it, monkeypatch):
     assert data.verify("cifar10").path == folder / "cifar10.npz"
 
 
-def test_verify_says_what_it_cannot_know(grey_folder):
-    report = data.verify(grey_folder / "mnist.npz")
+def test_verify_says_what_it_cannot_know(gray_folder):
+    report = data.verify(gray_folder / "mnist.npz")
     assert not report.content_known
     assert "form, counts" in report.note
 

@@ -34,7 +34,7 @@ def test_contract_with_everything_that_changes_in_training():
             keras.Sequential([type(layer).from_config(layer.get_config()) for layer in layers])
         )
 
-    # Two dense layers and the scale and shift of the normalisation: 6; its statistics: 2.
+    # Two dense layers and the scale and shift of the normalization: 6; its statistics: 2.
     run_layer_contract(
         make,
         ROWS,

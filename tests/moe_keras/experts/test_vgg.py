@@ -19,7 +19,7 @@ def test_parameters_are_those_of_the_blocks():
     assert vgg(5, widths=(4, 8)).count_params() == expected
 
 
-def test_takes_grey_images_of_digits():
+def test_takes_gray_images_of_digits():
     assert vgg(10, widths=(4, 8), input_shape=(28, 28, 1)).output_shape == (None, 10)
 
 

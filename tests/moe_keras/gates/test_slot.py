@@ -17,7 +17,7 @@ def softmax(scores, axis):
 
 
 def oracle(gate):
-    """In NumPy, for 3 experts of 2 slots and the normalised scores."""
+    """In NumPy, for 3 experts of 2 slots and the normalized scores."""
     kernel, scale = (weight.astype("float64") for weight in gate.get_weights())
     tokens = TOKENS / np.linalg.norm(TOKENS, axis=-1, keepdims=True)
     logits = scale * tokens @ (kernel / np.linalg.norm(kernel, axis=0)) / gate.temperature
@@ -43,7 +43,7 @@ def test_contract(temperature):
 
 
 def test_by_hand():
-    # Two tokens, one slot for each of two experts, not normalised: logits are x * (ln 3, 0).
+    # Two tokens, one slot for each of two experts, not normalized: logits are x * (ln 3, 0).
     gate = SlotGate(2, normalize=False)
     gate.build((None, 2, 1))
     gate.set_weights([np.log([[3.0, 1.0]])])

@@ -57,7 +57,7 @@ def test_it_says_in_words_what_it_shows(picture):
     assert picture.figure.get_supxlabel() == f"Data: {SOURCE}" and SOURCE in picture.alt
 
 
-def test_grey_images_and_no_answers():
+def test_gray_images_and_no_answers():
     picture = plots.flow(IMAGES[..., :1], {"gate": GATE}, ["1", "2", "3"], "Digits", source=SOURCE)
     assert "says" not in picture.alt
 

@@ -13,20 +13,20 @@ def canvas():
 
 
 def at(canvas, x, y):
-    """Column of the pixel whose centre is nearest to (x, y)."""
+    """Column of the pixel whose center is nearest to (x, y)."""
     return np.argmin((canvas.grid_x - x) ** 2 + (canvas.grid_y - y) ** 2)
 
 
-def centre(canvas, index):
+def center(canvas, index):
     return canvas.grid_x[0, index], canvas.grid_y[0, index]
 
 
 def test_distances_worked_by_hand(canvas):
     index = at(canvas, 0.625, 0.125)
-    assert centre(canvas, index) == (0.625, 0.125)
+    assert center(canvas, index) == (0.625, 0.125)
     # Distance of (0.625, 0.125) from the circle around (0.125, 0.125) with radius 0.25.
     assert canvas.ellipse(0.125, 0.125, 0.25, 0.25)[0, index] == pytest.approx(0.25)
-    # From the box around the same centre, 0.5 wide: along x 0.5 - 0.25.
+    # From the box around the same center, 0.5 wide: along x 0.5 - 0.25.
     assert canvas.box(0.125, 0.125, 0.25, 0.5)[0, index] == pytest.approx(0.25)
     # From a stroke from (0.125, -1) to (0.125, 1), 0.1 thick on either side.
     assert canvas.limb(0.125, -1, 0.125, 1, 0.1)[0, index] == pytest.approx(0.4, abs=1e-4)
@@ -81,13 +81,13 @@ def test_mirroring_flips_about_half(canvas):
 
 def test_fill_mixes_at_the_edge(canvas):
     # A distance of a quarter pixel (a pixel is 0.25 wide): cover 0.5 - 0.25 of white.
-    canvas.fill(canvas.colour(WHITE, 0), np.full((2, 64), 0.0625, np.float32))
+    canvas.fill(canvas.color(WHITE, 0), np.full((2, 64), 0.0625, np.float32))
     assert canvas.pixels == pytest.approx(255 * 0.25)
 
 
 def test_fill_paints_the_union_and_heeds_opacity(canvas):
     left, right = canvas.box(-0.5, 0, 0.4, 2), canvas.box(0.5, 0, 0.4, 2)
-    canvas.fill(canvas.colour(WHITE, 0), left, right, opacity=np.array([[0.5], [1.0]], np.float32))
+    canvas.fill(canvas.color(WHITE, 0), left, right, opacity=np.array([[0.5], [1.0]], np.float32))
     columns = at(canvas, -0.5, 0), at(canvas, 0.5, 0)
     assert canvas.pixels[0][:, columns].tolist() == [[127.5, 127.5], [255, 255]]
 
@@ -101,10 +101,10 @@ def test_images_are_whole_numbers_of_five_bits(canvas):
     assert (images.min(), images.max()) == (0, 248)
 
 
-def test_colours(canvas):
-    colour = canvas.colour(((100, 100, 100),), spread=5)
-    assert colour.shape == (3, 2, 1)
-    assert (abs(colour - 100) <= 5).all()
+def test_colors(canvas):
+    color = canvas.color(((100, 100, 100),), spread=5)
+    assert color.shape == (3, 2, 1)
+    assert (abs(color - 100) <= 5).all()
     assert darker(np.float32(100), 0.25) == 75
     assert lighter(np.float32(145), 0.5) == 195
 

@@ -68,8 +68,8 @@ def test_straight_edges_are_artificial():
     arrays = generate_standin(small("cifar10", train=2000, test=500))
 
     def features(images):
-        grey = images.astype(float).mean(-1)
-        down, across = np.diff(grey, axis=1)[:, :, 1:], np.diff(grey, axis=2)[:, 1:]
+        gray = images.astype(float).mean(-1)
+        down, across = np.diff(gray, axis=1)[:, :, 1:], np.diff(gray, axis=2)[:, 1:]
         size = np.hypot(down, across) + 1e-9
         means = images.reshape(len(images), -1, 3).mean(1)
         straight = (np.maximum(abs(down), abs(across)) / size).mean((1, 2))

@@ -3,7 +3,7 @@ import pytest
 
 from moe_keras.training._whitening import whitening_filters
 
-# Neighbouring pixels and channels are alike, as in a photograph.
+# Neighboring pixels and channels are alike, as in a photograph.
 COMMON, OWN = np.random.default_rng(0).normal(size=(2, 40, 8, 8, 2))
 IMAGES = COMMON[..., :1] + 0.3 * OWN.cumsum(axis=2)
 

@@ -1,4 +1,4 @@
-"""Figures as they are rendered: texts can be read, and colours told apart by any colour vision."""
+"""Figures as they are rendered: texts can be read, and colors told apart by any color vision."""
 
 import itertools
 
@@ -6,7 +6,7 @@ import keras
 import matplotlib.text
 import numpy as np
 import pytest
-from colour_vision import VISIONS, contrast, distance
+from color_vision import VISIONS, contrast, distance
 from matplotlib.colors import to_rgb
 from matplotlib.container import BarContainer, ErrorbarContainer
 
@@ -15,11 +15,11 @@ from moe_keras.experts import FrozenExpert
 from moe_keras.gates import SoftmaxGate
 from moe_keras.mixtures import DenseMoE
 from moe_keras.plots.decisions import decision
-from moe_keras.plots.heatmaps import text_colour
-from moe_keras.plots.picture import COLOURS, new_figure
+from moe_keras.plots.heatmaps import text_color
+from moe_keras.plots.picture import COLORS, new_figure
 
 READABLE = 4.5  # WCAG 2.2, level AA, for text of any size
-APART = 15  # L*a*b*; neighbours on a well-made map's legend are about so far apart
+APART = 15  # L*a*b*; neighbors on a well-made map's legend are about so far apart
 
 SOURCE = "generated"
 NAMES = ["bird", "cat", "deer", "dog"]
@@ -43,7 +43,7 @@ def reliability_curve(shift):
     return confidence, confidence - shift, np.arange(1, 6)
 
 
-SERIES = [f"model {i}" for i in range(len(COLOURS))]
+SERIES = [f"model {i}" for i in range(len(COLORS))]
 FIGURES = {
     "confusion_matrix": lambda: plots.confusion_matrix(100 * SHARES, NAMES, "T", source=SOURCE),
     "decision": lambda: decision(
@@ -152,8 +152,8 @@ def test_every_text_can_be_read(figure):
 
 
 @pytest.mark.parametrize("vision", VISIONS)
-def test_any_two_colours_of_the_palette_stay_apart(vision):
-    for one, other in itertools.combinations(map(to_rgb, COLOURS), 2):
+def test_any_two_colors_of_the_palette_stay_apart(vision):
+    for one, other in itertools.combinations(map(to_rgb, COLORS), 2):
         assert distance(one, other, vision) >= APART, (one, other)
 
 
@@ -163,7 +163,7 @@ def is_named(artist):
 
 
 def marks(figure):
-    """What stands for a thing with a colour of its own: (colour, what else tells it) of each."""
+    """What stands for a thing with a color of its own: (color, what else tells it) of each."""
     for axes in figure.axes:
         for line in axes.lines:
             if is_named(line):
@@ -178,16 +178,16 @@ def marks(figure):
                 yield patch, (patch.get_hatch(),)
 
 
-def shown_colour(figure, artist):
-    """The commonest colour among the pixels that the artist makes."""
+def shown_color(figure, artist):
+    """The commonest color among the pixels that the artist makes."""
     where, whole, _ = drawn_by(figure, [artist])
-    colours, counts = np.unique((255 * whole[where]).round(), axis=0, return_counts=True)
-    return colours[counts.argmax()] / 255
+    colors, counts = np.unique((255 * whole[where]).round(), axis=0, return_counts=True)
+    return colors[counts.argmax()] / 255
 
 
-def told_by_colour_alone(figure):
-    """Pairs of marks that are alike in all but colour, and in colour too for some vision."""
-    known = [(shown_colour(figure, artist), also) for artist, also in marks(figure)]
+def told_by_color_alone(figure):
+    """Pairs of marks that are alike in all but color, and in color too for some vision."""
+    known = [(shown_color(figure, artist), also) for artist, also in marks(figure)]
     return [
         (one, other)
         for (one, also_one), (other, also_other) in itertools.combinations(known, 2)
@@ -197,19 +197,19 @@ def told_by_colour_alone(figure):
 
 
 @pytest.mark.parametrize("name", FIGURES)
-def test_no_two_marks_are_told_by_colour_alone(name):
-    assert told_by_colour_alone(FIGURES[name]().figure) == []
+def test_no_two_marks_are_told_by_color_alone(name):
+    assert told_by_color_alone(FIGURES[name]().figure) == []
 
 
-def test_marks_told_by_colour_alone_are_found():
+def test_marks_told_by_color_alone_are_found():
     figure, axes = new_figure("T", SOURCE, (4, 3))
-    for place, colour in enumerate(["#0072B2", "#0072B8", "#E69F00"]):
-        axes.bar([place], [1], color=colour, label=f"bar {place}")
-    assert len(told_by_colour_alone(figure)) == 1
+    for place, color in enumerate(["#0072B2", "#0072B8", "#E69F00"]):
+        axes.bar([place], [1], color=color, label=f"bar {place}")
+    assert len(told_by_color_alone(figure)) == 1
 
 
 @pytest.mark.parametrize("count", [7, 8, 9, 16, 20])
-def test_no_two_lines_share_both_colour_and_marker(count):
+def test_no_two_lines_share_both_color_and_marker(count):
     series = {f"expert {i}": (STEPS, STEPS + i) for i in range(count)}
     axes = plots.lines(series, "T", source=SOURCE, x_label="step", y_label="load").figure.axes[0]
     assert len({(line.get_color(), line.get_marker()) for line in axes.lines}) == count
@@ -221,11 +221,11 @@ def test_marks_are_found(name):
 
 
 @pytest.mark.parametrize("value", np.linspace(0, 1, 21))
-def test_a_heat_map_writes_in_the_colour_that_stands_out(value):
+def test_a_heat_map_writes_in_the_color_that_stands_out(value):
     from matplotlib import colormaps
 
     shade = colormaps["Blues"](value)[:3]
-    assert contrast(to_rgb(text_colour(shade)), shade) >= READABLE
+    assert contrast(to_rgb(text_color(shade)), shade) >= READABLE
 
 
 def test_distances_and_contrasts_worked_out_by_hand():
@@ -233,7 +233,7 @@ def test_distances_and_contrasts_worked_out_by_hand():
     assert contrast(black, white) == pytest.approx(21)  # (1 + 0.05) / 0.05
     assert contrast([0.5] * 3, white) == pytest.approx(1.05 / (0.2140 + 0.05), rel=1e-3)
     assert distance(black, white) == pytest.approx(100, abs=0.1)  # L* from 0 to 100
-    for vision in VISIONS:  # grey stays grey
+    for vision in VISIONS:  # gray stays gray
         assert distance([0.5] * 3, [0.5] * 3, vision) == 0
         assert distance(black, white, vision) == pytest.approx(100, abs=0.1)
     # Red and a green of the same lightness to those who lack one of the two.

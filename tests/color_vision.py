@@ -1,6 +1,6 @@
-"""Colours as different eyes see them: simulated colour blindness, distances, contrast.
+"""Colors as different eyes see them: simulated color blindness, distances, contrast.
 
-All functions take sRGB colours from 0 to 1 in arrays (..., 3).
+All functions take sRGB colors from 0 to 1 in arrays (..., 3).
 
 References:
     Machado, Oliveira and Fernandes (2009), A physiologically-based model for simulation of color
@@ -38,29 +38,29 @@ VISIONS = {
 TO_XYZ = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
 
 
-def linear(colours):
-    colours = np.asarray(colours, float)
-    return np.where(colours <= 0.04045, colours / 12.92, ((colours + 0.055) / 1.055) ** 2.4)
+def linear(colors):
+    colors = np.asarray(colors, float)
+    return np.where(colors <= 0.04045, colors / 12.92, ((colors + 0.055) / 1.055) ** 2.4)
 
 
-def seen(colours, vision):
+def seen(colors, vision):
     """Linear RGB as that vision sees it."""
-    return np.clip(linear(colours) @ VISIONS[vision].T, 0, 1)
+    return np.clip(linear(colors) @ VISIONS[vision].T, 0, 1)
 
 
 def distance(one, other, vision="normal"):
-    """How far apart two colours look: Euclidean in L*a*b*, where about 2 is just noticeable."""
+    """How far apart two colors look: Euclidean in L*a*b*, where about 2 is just noticeable."""
     return np.linalg.norm(_lab(seen(one, vision)) - _lab(seen(other, vision)), axis=-1)
 
 
 def contrast(one, other):
     """From 1, the same, to 21, black on white."""
-    one, other = (linear(colours) @ TO_XYZ[1] + 0.05 for colours in (one, other))
+    one, other = (linear(colors) @ TO_XYZ[1] + 0.05 for colors in (one, other))
     return np.maximum(one, other) / np.minimum(one, other)
 
 
-def _lab(linear_colours):
-    relative = linear_colours @ TO_XYZ.T / TO_XYZ.sum(axis=1)  # to white
+def _lab(linear_colors):
+    relative = linear_colors @ TO_XYZ.T / TO_XYZ.sum(axis=1)  # to white
     f = np.where(relative > (6 / 29) ** 3, np.cbrt(relative), relative * (29 / 6) ** 2 / 3 + 4 / 29)
     x, y, z = np.moveaxis(f, -1, 0)
     return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=-1)
