@@ -16,18 +16,18 @@ from moe_labs.notebooks.catalogue import installed_labs
 from moe_labs.notebooks.generate import solution_copy, student_copy
 
 pytestmark = pytest.mark.slow
-# A lab with exercises in Spark shares the session of all tests.
-LABS = pytest.mark.parametrize(
-    "lab",
-    [
-        pytest.param(
-            lab,
-            id=lab.number,
-            marks=[pytest.mark.usefixtures("spark")] * ("pyspark" in lab.source.read_text("utf-8")),
-        )
-        for lab in installed_labs()
-    ],
-)
+
+
+def in_spark(lab):
+    return "pyspark" in lab.source.read_text("utf-8")
+
+
+def each(labs):
+    return pytest.mark.parametrize("lab", list(labs), ids=lambda lab: lab.number)
+
+
+IN_SPARK = each(filter(in_spark, installed_labs()))
+LABS = each(lab for lab in installed_labs() if not in_spark(lab))
 HEAVY = {"nbval-ignore-output", "figures", "verdicts"}
 
 
@@ -68,12 +68,30 @@ def with_hidden_tests(student, solved):
 
 @LABS
 def test_the_solution_scores_every_mark(lab):
+    require_every_mark(lab)
+
+
+@LABS
+def test_a_blank_copy_scores_nothing(lab):
+    require_no_mark(lab)
+
+
+@IN_SPARK
+def test_the_solution_scores_every_mark_on_spark(lab, spark):
+    require_every_mark(lab)
+
+
+@IN_SPARK
+def test_a_blank_copy_scores_nothing_on_spark(lab, spark):
+    require_no_mark(lab)
+
+
+def require_every_mark(lab):
     keras.utils.set_random_seed(0)
     given, possible = score(solution_copy(lab))
     assert given == possible > 0
 
 
-@LABS
-def test_a_blank_copy_scores_nothing(lab):
+def require_no_mark(lab):
     given, possible = score(with_hidden_tests(student_copy(lab), solution_copy(lab)))
     assert given == 0 < possible
