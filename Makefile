@@ -1,7 +1,7 @@
 # The course in two commands, `make labs` and `make test`, from a Python 3.11 or newer alone.
 
 .DEFAULT_GOAL := help
-.PHONY: help labs lab test test-fast test-nightly test-order test-backends bench test-peers notebooks \
+.PHONY: help labs lab test test-fast lint test-nightly test-order test-backends bench test-peers notebooks \
     mistakes outcomes site constraints clean
 
 # The first suitable Python; choose another with `make PYTHON=...`.
@@ -31,14 +31,18 @@ labs: $(STAMP)  ## run every lab (LAB=01: that one); executed copies under build
 lab: $(STAMP)  ## open JupyterLab on the students' copies
 	$(RUN) jupyterlab --notebook-dir=notebooks
 
-test: test-fast  ## everything: test-fast, the slow tests, and the labs against their stored outputs
-	$(RUN) pytest -m "slow and not nightly" tests
+PARALLEL := --numprocesses=auto --maxprocesses=4 --dist=loadgroup
+
+test: lint  ## everything: linter, all tests, and the labs against their stored outputs
+	$(RUN) pytest -m "not nightly" $(PARALLEL)
 	$(RUN) moe_labs check
 
-test-fast: $(STAMP)  ## ruff, unit tests and doctests, without the slow ones and the labs
+test-fast: lint  ## linter, unit tests and doctests, without the slow ones and the labs
+	$(RUN) pytest -m "not slow" $(PARALLEL)
+
+lint: $(STAMP)  ## ruff: rules and format
 	$(RUN) ruff check
 	$(RUN) ruff format --check
-	$(RUN) pytest -m "not slow" --numprocesses=auto --maxprocesses=4 --dist=loadfile
 
 test-nightly: $(STAMP)  ## every lab with each exercise solved and wrong, one by one (an hour or two)
 	$(RUN) pytest -m nightly tests
@@ -48,7 +52,7 @@ SEEDS ?= 1 2 3
 test-order: $(STAMP)  ## the fast tests in random orders, with fresh draws (SEEDS="1 2 3")
 	for seed in $(SEEDS); do \
 	    $(RUN) pytest -m "not slow" --random-order --random-order-seed=$$seed \
-	        --hypothesis-profile=default --numprocesses=auto --maxprocesses=4 --dist=loadfile || exit 1; \
+	        --hypothesis-profile=default $(PARALLEL) || exit 1; \
 	done
 
 notebooks: $(STAMP)  ## regenerate the students' copies and the executed solutions from the sources

@@ -1,4 +1,7 @@
-"""Every test, and every docstring's example, starts from the same state and leaves it so."""
+"""Every test, and every docstring's example, starts from the same state and leaves it so.
+
+And which tests share a process, where several run in parallel.
+"""
 
 import os
 import random
@@ -41,6 +44,14 @@ def shared_state():
         state["open figures"] = pyplot.get_fignums()
         state["style of figures"] = dict(pyplot.rcParams)
     return state
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the marks
+def pytest_collection_modifyitems(items):
+    """Let a file's tests share a process, for their fixtures; those that are `alone` need none."""
+    for item in items:
+        if item.get_closest_marker("alone") is None:
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
 
 
 @pytest.hookimpl(tryfirst=True)

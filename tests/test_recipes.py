@@ -25,6 +25,7 @@ def test_every_recipe_is_run():
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.parametrize("heading", WITH_COMMANDS)
 def test_a_recipe_keeps_its_promise(heading, tmp_path):
     copy = copy_repository(tmp_path / "copy")

@@ -958,12 +958,10 @@ pictures = keras.Input((32, 32, 3))
 my_gate = PerClassGate(num_classes=10, num_experts=2)
 my_mixture = keras.Model(pictures, assemble(my_gate, [my_baseline(pictures), switch(pictures)]))
 my_mixture.compile(keras.optimizers.Adam(0.001), "sparse_categorical_crossentropy")
-tenth = len(cifar.x_validation) // 10
-my_mixture.fit(cifar.x_validation[:tenth], cifar.y_validation[:tenth], batch_size=50, verbose=0)
-new_images, new_labels = (
-    cifar.x_validation[tenth : 3 * tenth],
-    cifar.y_validation[tenth : 3 * tenth],
-)
+images, labels = cifar.x_validation, cifar.y_validation
+tenth = len(images) // 10
+my_mixture.fit(images[:tenth], labels[:tenth], batch_size=50, verbose=0)
+new_images, new_labels = images[tenth : 3 * tenth], labels[tenth : 3 * tenth]
 for name, network in {"baseline": my_baseline, "mixture": my_mixture}.items():
     says = network.predict(new_images, batch_size=500, verbose=0)
     print(f"{name}: {(says.argmax(axis=1) == new_labels).mean():.1%} right")

@@ -95,6 +95,7 @@ def small(monkeypatch, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.parametrize("number", LABS)
 def test_as_handed_out(number):
     run(LABS[number])
@@ -104,6 +105,7 @@ SINGLE = [(number, name) for number, lab in LABS.items() for name in exercises(l
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.nightly
 @pytest.mark.parametrize("number", LABS)
 def test_every_other_one_solved(number):
@@ -111,6 +113,7 @@ def test_every_other_one_solved(number):
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.nightly
 @pytest.mark.parametrize(("number", "name"), SINGLE)
 def test_one_solved(number, name):
@@ -118,6 +121,7 @@ def test_one_solved(number, name):
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.nightly
 @pytest.mark.parametrize(("number", "name"), SINGLE)
 def test_one_wrong(number, name):
@@ -152,6 +156,7 @@ def as_handed_out(solution, answer):
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.nightly
 @pytest.mark.parametrize("number", LABS)
 def test_right_answers_of_every_style(number):
