@@ -118,7 +118,7 @@ def test_what_is_declared_is_used_and_what_is_used_is_declared():
         "pyarrow",
         "hatchling",
     }
-    run |= {"axe-playwright-python"}
+    run |= {"axe-playwright-python", "check-jsonschema"}
     used = distributions_of(imported("moe_common", "moe_keras", "moe_labs", "notebooks", "tests"))
     assert declared - used <= run
     # Their parts or companions come with what is declared.
