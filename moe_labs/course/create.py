@@ -1,11 +1,13 @@
 """Lay out an nbgrader course from the labs that the installed package brings along."""
 
+import secrets
 from importlib.metadata import version
 from pathlib import Path
 
 from moe_common.files import write_text
 from moe_common.install import repository, requirement
 from moe_labs.course.environment import EXTRAS, PACKAGE, WITH_EXTRAS, pins
+from moe_labs.exercises.exercise import COURSE_WORD
 from moe_labs.notebooks.catalogue import find_labs, installed_labs
 from moe_labs.notebooks.generate import STUB, TEXT_STUB, solution_copy, write_notebook
 
@@ -23,6 +25,8 @@ c.ClearSolutions.text_stub = {text_stub!r}
 # TensorFlow says of itself would count as an error.
 os.environ.setdefault("MOE_KERAS_LAB", "quick")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# This course's own: hidden tests draw their cases from it. Change it, and grading may judge anew.
+os.environ.setdefault({variable!r}, {word!r})
 # For `nbgrader autograde`, which knows no other limit; `moe-labs course autograde` has its own.
 c.Execute.timeout = 180
 c.Execute.iopub_timeout = 30
@@ -77,7 +81,13 @@ def create_course(folder, numbers=(), notebooks=None):
         write_notebook(solution_copy(lab), folder / "source" / lab.slug / f"{lab.slug}.ipynb")
     write_text(
         folder / "nbgrader_config.py",
-        CONFIG.format(name=folder.name, stub=STUB, text_stub=TEXT_STUB),
+        CONFIG.format(
+            name=folder.name,
+            stub=STUB,
+            text_stub=TEXT_STUB,
+            variable=COURSE_WORD,
+            word=secrets.token_hex(8),
+        ),
     )
     write_text(folder / "requirements.txt", f"{_package()}\n{pins()}")
     slugs = ", ".join(f"`{lab.slug}`" for lab in labs)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from moe_common.keras_home import keras_home
 from moe_labs.course.limits import MEGABYTE, Limits
+from moe_labs.exercises.exercise import COURSE_WORD
 
 # All that a kernel gets to know of the lecturer's environment: no key, token or password is here.
 PASSED_ON = (
@@ -22,7 +23,7 @@ PASSED_ON = (
     "JAVA_HOME",
     *("LANG", "LC_ALL", "LC_CTYPE", "TZ"),
     *("KERAS_BACKEND", "MOE_KERAS_DATA", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"),
-    *("OMP_NUM_THREADS", "TF_ENABLE_ONEDNN_OPTS"),
+    *("OMP_NUM_THREADS", "TF_ENABLE_ONEDNN_OPTS", COURSE_WORD),
 )
 
 PACKAGES = ("moe_keras", "moe_labs", "moe_common")
@@ -41,7 +42,7 @@ class Sandbox:
         box: the one folder that it may write in; short, as it holds the kernel's sockets.
         isolate: whether namespaces are to be used; see `isolation_problem`.
         limits: `Limits`.
-        references: whether it shall see the course's exercises, with their references.
+        references: whether it shall see the course's exercises, with their references and cases.
     """
 
     box: Path
@@ -83,7 +84,10 @@ class Sandbox:
     def environment(self):
         """The kernel's environment variables."""
         home = str(self.box / "home")
-        return clean_environment() | {
+        known = clean_environment()
+        if not self.references:
+            known.pop(COURSE_WORD, None)
+        return known | {
             "HOME": home,
             "PYTHONSAFEPATH": "1",
             "USERPROFILE": home,

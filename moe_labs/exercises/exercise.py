@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import os
 import random
 import re
 import warnings
@@ -17,7 +18,9 @@ from moe_labs.exercises.ways import arrays
 from moe_labs.exercises.wrong_answer import WrongAnswer
 
 HINTS = 3
-GRADING = "grading"  # the occasion whose cases no check shows
+# A course's own word, from its settings: whoever does not know it cannot foretell the cases by
+# which it grades.
+COURSE_WORD = "MOE_KERAS_GRADING"
 
 
 class Exercise:
@@ -126,7 +129,7 @@ class Exercise:
 
     def require(self):
         """Raise an error unless the last answer is right on cases that no check has shown."""
-        status, message = self._judge(GRADING)
+        status, message = self._judge(_grading())
         if status != "right":
             raise AssertionError(f'Exercise "{self.title}": {status}.{message}')
 
@@ -142,7 +145,7 @@ class Exercise:
         try:
             self.require()
         except AssertionError:
-            earned, _ = self._share(GRADING)
+            earned, _ = self._share(_grading())
             if not earned:
                 raise
             return earned
@@ -232,6 +235,11 @@ def exercise(**declaration):
         Function that makes an `Exercise` of the solution.
     """
     return lambda function: Exercise(function, **declaration)
+
+
+def _grading():
+    """The occasion whose cases no check shows."""
+    return f"grading {os.environ.get(COURSE_WORD, '')}"
 
 
 @contextlib.contextmanager

@@ -1,12 +1,14 @@
 import os
 import subprocess
 import sys
+from unittest import mock
 
 import nbformat
 import pytest
 from nbgrader.api import Gradebook
 from toy_course import LAB, OUT_OF, answered, hand_in, lab
 
+from moe_labs.course.assignment import course_directory
 from moe_labs.course.create import create_course
 from moe_labs.course.sandbox import clean_environment
 from moe_labs.notebooks.catalogue import installed_labs
@@ -30,6 +32,17 @@ def test_every_lab_is_an_assignment_with_its_solutions_and_marks(tmp_path):
         assert notebook.read_text() == nbformat.writes(solution_copy(each)) + "\n"
     assert "moe-keras[labs,spark]==" in (course / "requirements.txt").read_text()
     assert labs[0].slug in (course / "README.md").read_text()
+
+
+def test_a_course_grades_by_a_word_of_its_own(tmp_path):
+    words = []
+    for name in ("one", "other"):
+        course = create_course(tmp_path / name, ["2"])
+        with mock.patch.dict(os.environ):  # to which the settings add
+            os.environ.pop("MOE_KERAS_GRADING", None)
+            course_directory(course)
+            words.append(os.environ["MOE_KERAS_GRADING"])
+    assert len(set(words)) == 2 and min(map(len, words)) == 16
 
 
 def test_labs_can_be_chosen(tmp_path):

@@ -52,6 +52,13 @@ def test_the_environment_has_no_secret(box, monkeypatch):
     assert "'MOE_KERAS_LAB': 'quick'" in said
 
 
+def test_answers_alone_do_not_know_the_courses_word(box, monkeypatch):
+    monkeypatch.setenv("MOE_KERAS_GRADING", "w0rd")
+    ask = "import os; print(os.environ.get('MOE_KERAS_GRADING'))"
+    assert run(box, ask) == "w0rd"
+    assert run(box, ask, references=False) == "None"
+
+
 @pytest.mark.parametrize("path", [None, "", "/usr/bin:/bin"])
 def test_programs_are_found_and_path_is_as_it_was(monkeypatch, path):
     monkeypatch.delenv("PATH") if path is None else monkeypatch.setenv("PATH", path)

@@ -164,6 +164,26 @@ def test_cases_are_new_at_each_check_and_at_the_grading(double):
     assert len(set(drawn)) == len(drawn) == 3 * first
 
 
+def test_what_one_course_grades_by_is_of_no_use_in_another(double, monkeypatch):
+    answers = {}
+
+    def graded(answer, course):
+        monkeypatch.setenv("MOE_KERAS_GRADING", course)
+        double.check(answer)
+        double.require()
+
+    def record(x):
+        return answers.setdefault(x.tobytes(), 2 * x)
+
+    def recorded(x):
+        return answers.get(x.tobytes(), np.zeros_like(x))
+
+    graded(record, "ours")
+    graded(recorded, "ours")
+    with pytest.raises(AssertionError, match="not right yet"):
+        graded(recorded, "theirs")
+
+
 def test_what_was_seen_at_the_check_earns_no_marks(double):
     seen = {}
 
