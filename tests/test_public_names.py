@@ -111,6 +111,7 @@ ADDED = {
     # "Name": "what it is for",
     "GaussianMoE": "regression with a likelihood: answers with a distribution",
     "GroupLimitedGate": "the gate of today's language models, DeepSeek-V3's",
+    "upcycle": "from a dense model to a mixture",
     "MultiGateMoE": "several tasks that share experts",
     "ProgressiveExtraction": "several tasks that share some experts, and each has others",
     "gaussian_mixture_interval": "prediction intervals of a GaussianMoE",

@@ -10,6 +10,7 @@ from moe_keras.mixtures.multi_gate import MultiGateMoE
 from moe_keras.mixtures.progressive import ProgressiveExtraction
 from moe_keras.mixtures.soft import SoftMoE
 from moe_keras.mixtures.sparse import SparseMoE
+from moe_keras.mixtures.upcycle import upcycle
 
 __all__ = [
     "CapacityDispatcher",
@@ -24,4 +25,5 @@ __all__ = [
     "SoftMoE",
     "SparseMoE",
     "combine",
+    "upcycle",
 ]
