@@ -77,7 +77,8 @@ test-backends: $(STAMP) build/backends/.installed  ## the layers on JAX and PyTo
 	for backend in jax torch; do \
 	    KERAS_BACKEND=$$backend MOE_KERAS_SAVED=$(CURDIR)/build/saved $(OTHERS) pytest \
 	        $(PARTS:%=tests/moe_keras/%) $(PARTS:%=moe_keras/%) \
-	        tests/moe_keras/backends tests/moe_keras/distribution tests/moe_keras/test_layer_contract.py || exit 1; \
+	        tests/moe_keras/backends tests/moe_keras/distribution tests/moe_keras/test_layer_contract.py \
+	        tests/test_examples.py || exit 1; \
 	done
 
 build/backends/.installed: pyproject.toml constraints.txt
