@@ -68,7 +68,7 @@ def stops_at_once():
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    _adopt_orphans()
+    adopt_orphans()
     handlers = {
         number: signal.signal(number, _raise_stopped)
         for number in SIGNALS
@@ -134,17 +134,24 @@ def _end(number):
     os._exit(128 + number)  # the interpreter's own way out would wait for threads
 
 
-def end_children(of=None):
+def children():
+    """This process's children, and theirs: a list of `psutil.Process`."""
+    return psutil.Process().children(recursive=True)
+
+
+def end_children(of=None, but=()):
     """End every process that this one, or another, has started, and those that they started.
 
     Args:
         of: id of the other process, which is ended too. Default: this one's children.
+        but: of these, the processes that are left alone, as `children` gave them.
     """
     try:
         root = psutil.Process(of)
         processes = root.children(recursive=True) + ([] if of is None else [root])
     except psutil.NoSuchProcess:
         return
+    processes = [process for process in processes if process not in but]
     for process in processes:
         with contextlib.suppress(psutil.Error):
             process.terminate()
@@ -154,7 +161,7 @@ def end_children(of=None):
     psutil.wait_procs(processes, CHILD_SECONDS)
 
 
-def _adopt_orphans():
+def adopt_orphans():
     """A child's child whose parent has ended becomes ours (on Linux), and so is found and ended."""
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(BECOME_SUBREAPER, 1, 0, 0, 0)

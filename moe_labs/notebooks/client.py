@@ -12,7 +12,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import DeadKernelError
 from traitlets import Float
 
-from moe_common.stopping import end_children
+from moe_common.stopping import adopt_orphans, children, end_children
 
 SHORT_SECONDS = 2  # a cell that ends within them is not worth a question
 LOOK_SECONDS = 0.5
@@ -44,6 +44,8 @@ class LabClient(NotebookClient):
             KernelIdle: if the kernel was idle for `idle_seconds` while its cell was waited for.
         """
         self.process, self.is_idle = None, False
+        adopt_orphans()  # what the kernel leaves in a session of its own becomes ours to end
+        others = children()
         try:
             return super().execute(stderr=subprocess.DEVNULL, **options)
         except DeadKernelError as error:
@@ -56,6 +58,7 @@ class LabClient(NotebookClient):
         finally:
             if self.process is not None:
                 end_children(self.process.pid)
+            end_children(but=others)
 
     def create_kernel_manager(self):
         """Without folders to search, "python3" cannot be a kernel somebody installed elsewhere."""

@@ -127,7 +127,7 @@ SHOWN = {
         "weights = probabilities[indices], divided by their sum if k > 1",
         "Call arguments: inputs \u2013 tensor of shape (B, ..., D).",
     ],
-    "mixtures": ["call_experts(experts, inputs, plan, training=None)"],
+    "mixtures": ["call_experts(experts, inputs, plan, mask=None, training=None)"],
     "data": ["SPECS A mapping with the keys cifar10, mnist, fashion_mnist."],
 }
 
