@@ -34,6 +34,7 @@ from moe_keras.gates import (
     TopKGate,
 )
 from moe_keras.mixtures import (
+    CascadeMoE,
     Combine,
     DenseMoE,
     ExpertChoiceMoE,
@@ -50,6 +51,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "BiasBalancedGate",
+    "CascadeMoE",
     "ClassSubset",
     "Combine",
     "DenseMoE",

@@ -71,6 +71,16 @@ def label_guided():
 # Functions, for a new model each time.
 MODELS = {
     "BiasBalancedGate": lambda: of_tokens(moe.BiasBalancedGate(3)),
+    "CascadeMoE": lambda: of_rows(moe.CascadeMoE(classifier(), experts(2), threshold=0.2)),
+    "CascadeMoE of a fixed share": lambda: of_rows(
+        moe.CascadeMoE(
+            classifier(),
+            experts(2),
+            keras.layers.Dense(2, "softmax"),
+            threshold=1,
+            dispatch=CapacityDispatcher(0.5, batch_prioritized=True),
+        )
+    ),
     "ClassSubset": lambda: of_rows(moe.ClassSubset(classifier(2), class_ids=(2, 0), num_classes=3)),
     "Combine": combined,
     "DenseMoE": lambda: of_rows(moe.DenseMoE(experts(), moe.SoftmaxGate(3))),

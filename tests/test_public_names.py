@@ -109,6 +109,8 @@ MOST_NAMES = 90  # what a newcomer can overlook
 # Names that came on top of these, each with what it is for; better, a name less elsewhere.
 ADDED = {
     # "Name": "what it is for",
+    "CascadeMoE": "experts at a fraction of their cost: asked only where the base is unsure",
+    "fit_threshold": "which inputs a CascadeMoE defers, for a wanted share or cost",
     "GaussianMoE": "regression with a likelihood: answers with a distribution",
     "GroupLimitedGate": "the gate of today's language models, DeepSeek-V3's",
     "upcycle": "from a dense model to a mixture",

@@ -60,20 +60,20 @@ def _of_rows(expert, own, empty):
     """While open, losses and state of the layers inside an expert are those of its own rows."""
     with contextlib.ExitStack() as changes:
         for layer in expert._flatten_layers():
-            changes.enter_context(_changed(layer, "add_loss", _unless(empty, layer.add_loss)))
+            changes.enter_context(changed(layer, "add_loss", _unless(empty, layer.add_loss)))
         for layer in _parts(expert) if own is not None else ():
             regularizer = layer.activity_regularizer
             if regularizer is not None:
                 regularizer = _regularizes(regularizer, own)
-                changes.enter_context(_changed(layer, "activity_regularizer", regularizer))
+                changes.enter_context(changed(layer, "activity_regularizer", regularizer))
             if "mask" in inspect.signature(type(layer).call).parameters:
                 call = _with_rows(layer, layer.call, own)
-                changes.enter_context(_changed(layer, "call", call))
+                changes.enter_context(changed(layer, "call", call))
         yield
 
 
 @contextlib.contextmanager
-def _changed(layer, name, value):
+def changed(layer, name, value):
     """A layer with another attribute, past Keras's own __setattr__, which may be closed."""
     had, before = name in vars(layer), vars(layer).get(name)
     object.__setattr__(layer, name, value)

@@ -1,5 +1,6 @@
 """Mixtures of experts: layers that run a gate and experts and weigh the experts' outputs."""
 
+from moe_keras.mixtures.cascade import CascadeMoE
 from moe_keras.mixtures.combine import Combine, combine
 from moe_keras.mixtures.dense import DenseMoE
 from moe_keras.mixtures.dispatchers import CapacityDispatcher, Dispatcher
@@ -14,6 +15,7 @@ from moe_keras.mixtures.upcycle import upcycle
 
 __all__ = [
     "CapacityDispatcher",
+    "CascadeMoE",
     "Combine",
     "DenseMoE",
     "Dispatcher",

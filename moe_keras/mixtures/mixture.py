@@ -16,7 +16,7 @@ class Mixture(MoELayer):
     Args:
         experts: List of Keras layers or models, no instance twice; or a `StackedMLP`, or another
             `ExpertSet`.
-        gate: Keras layer or model.
+        gate: Keras layer or model; `None` where a mixture can do without.
 
     Attributes:
         experts: the `ExpertSet`; a list becomes an `ExpertList`.
@@ -29,12 +29,14 @@ class Mixture(MoELayer):
         # No autocast: each expert and the gate cast the inputs to their own dtype.
         super().__init__(autocast=False, **kwargs)
         self.experts = as_expert_set(experts)
-        check_layers([gate])
+        if gate is not None:
+            check_layers([gate])
         self.gate = gate
 
     def __call__(self, *args, **kwargs):
         outputs = super().__call__(*args, **kwargs)
-        never_quantize(self.gate)  # which may be a layer of any kind
+        if self.gate is not None:
+            never_quantize(self.gate)  # which may be a layer of any kind
         return outputs
 
     def gate_shapes(self, input_shape, needed, such_as=""):
@@ -81,14 +83,14 @@ class Mixture(MoELayer):
         return names, self.experts.output_shapes(input_shape)
 
     def get_config(self):
-        config = {"experts": serialize(self.experts), "gate": serialize(self.gate)}
+        config = {"experts": serialize(self.experts), "gate": self.gate and serialize(self.gate)}
         return {**super().get_config(), **config}
 
     @classmethod
     def from_config(cls, config):
         nested = {
             name: keras.saving.deserialize_keras_object(config[name])
-            for name in ("experts", "shared_experts", "gate", "dispatch")
+            for name in ("base", "experts", "shared_experts", "gate", "dispatch")
             if name in config
         }
         return cls(**{**config, **nested})

@@ -134,6 +134,14 @@ class Dispatcher:
         """The dispatcher that runs in training, or in inference; most are the same in both."""
         return self
 
+    def skipping_empty(self, answer):
+        """The dispatcher that does not run an expert that nothing chose, if it can; for inference.
+
+        Args:
+            answer: pair of the shape of an expert's answer to one token, and the dtype.
+        """
+        return self
+
     def kept(self, routing):
         """Which choices an expert answers: boolean tensor of shape (T, k)."""
         return routing.there

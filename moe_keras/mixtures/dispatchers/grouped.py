@@ -1,5 +1,6 @@
 """Grouped dispatch: each expert runs on the tokens that chose it, and no others."""
 
+import copy
 from typing import NamedTuple
 
 import keras
@@ -10,6 +11,7 @@ from moe_keras.mixtures.dispatchers.compilers import in_a_graph_of_tensorflow
 from moe_keras.mixtures.dispatchers.dispatcher import Dispatcher
 from moe_keras.mixtures.dispatchers.order import Order, order_by_expert
 from moe_keras.mixtures.dispatchers.permute import answers_of, rows_of
+from moe_keras.mixtures.dispatchers.skip import call_unless_empty
 
 
 class Plan(NamedTuple):
@@ -38,11 +40,21 @@ class GroupedDispatcher(Dispatcher):
     """
 
     static_sizes = False
+    empty_answer = None  # the shape and dtype of an answer, where experts without tokens don't run
+
+    def skipping_empty(self, answer):
+        other = copy.copy(self)
+        other.empty_answer = answer
+        return other
 
     def plan(self, routing):
-        order = order_by_expert(routing.indices, routing.num_experts, fill=True)
+        fill = self.empty_answer is None
+        order = order_by_expert(routing.indices, routing.num_experts, fill=fill)
         weights = ops.where(routing.there, routing.weights, ops.zeros_like(routing.weights))
-        empty = ops.take(order.choices, order.starts) >= ops.size(routing.indices)  # (E,)
+        if fill:
+            empty = ops.take(order.choices, order.starts) >= ops.size(routing.indices)  # (E,)
+        else:
+            empty = order.counts == 0
         return Plan(order, weights, empty)
 
     def dispatch(self, tokens, plan):
@@ -64,9 +76,12 @@ class GroupedDispatcher(Dispatcher):
             empties = ops.unstack(plan.empty, num_experts)
         else:
             empties = ops.convert_to_numpy(plan.empty).tolist()
+        calls = zip(experts, inputs, masks, empties, strict=True)
+        if self.empty_answer is not None:
+            return [call_unless_empty(*call, self.empty_answer, training) for call in calls]
         return [
             call_expert(expert, tokens, mask, empty=empty, training=training)
-            for expert, tokens, mask, empty in zip(experts, inputs, masks, empties, strict=True)
+            for expert, tokens, mask, empty in calls
         ]
 
     def combine(self, outputs, plan):
