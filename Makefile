@@ -69,7 +69,7 @@ site: $(STAMP)  ## the course's website, in build/site (SOLUTIONS=1: a lecturer'
 	$(VENV)/bin/python tools/make_site.py $(if $(SOLUTIONS),--solutions)
 
 # What JAX and PyTorch are tested on: the layers, their losses and metrics.
-PARTS := experts gates losses metrics mixtures
+PARTS := experts gates losses metrics mixtures ops
 OTHERS := build/backends/bin/python -m
 test-backends: $(STAMP) build/backends/.installed  ## the layers on JAX and PyTorch (a large download)
 	rm -rf build/saved

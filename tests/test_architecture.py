@@ -13,7 +13,7 @@ LIBRARY = (
         *("arguments", "backend", "masks", "precision", "quantization", "serialization", "shapes"),
         "text_table",
     },
-    {"json_files", "layer", "losses", "npz", "standin"},
+    {"json_files", "layer", "losses", "npz", "ops", "standin"},
     {"data", "experts", "gates", "metrics"},
     {"mixtures"},
     {"__init__"},

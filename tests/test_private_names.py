@@ -172,7 +172,7 @@ def test_keras_downloads_by_a_function_of_its_module(tmp_path, monkeypatch):
 def test_xla_is_noticed():
     import tensorflow as tf
 
-    from moe_keras.mixtures.dispatchers.compilers import needs_static_sizes
+    from moe_keras.ops.compilers import needs_static_sizes
 
     seen = {}
 

@@ -119,6 +119,7 @@ ADDED = {
     "gaussian_mixture_interval": "prediction intervals of a GaussianMoE",
     "gaussian_mixture_moments": "mean and standard deviation of a GaussianMoE",
     "gaussian_mixture_nll": "what a GaussianMoE is trained with",
+    "ragged_dot": "the grouped matrix product, which Keras lacks",
     "sequence_balance_loss": "even load within a sequence, where load_balancing_loss sees a batch",
 }
 

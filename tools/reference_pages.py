@@ -7,7 +7,8 @@ import importlib
 import inspect
 
 PARTS = (
-    *("moe_keras.gates", "moe_keras.experts", "moe_keras.mixtures", "moe_keras.losses"),
+    *("moe_keras.gates", "moe_keras.experts", "moe_keras.mixtures", "moe_keras.ops"),
+    "moe_keras.losses",
     *("moe_keras.metrics", "moe_keras.routing", "moe_keras.evaluation", "moe_keras.plots"),
     *("moe_keras.training", "moe_keras.data", "moe_keras.runs", "moe_keras.spark"),
     "moe_labs.exercises",

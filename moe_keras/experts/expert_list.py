@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from moe_keras.experts.by_blocks import call_by_blocks, first_objection
 from moe_keras.experts.call_expert import call_expert
 from moe_keras.experts.expert_set import ExpertSet
 from moe_keras.serialization import output_shape, serialize
@@ -38,6 +39,7 @@ class ExpertList(ExpertSet):
     [[1.0, 2.0], [30.0, 40.0]]
     """
 
+    takes_groups = True
     takes_masks = True
 
     def __init__(self, experts, **kwargs):
@@ -86,6 +88,12 @@ class ExpertList(ExpertSet):
             for expert, *group in zip(self.experts, *groups, strict=True)
         ]
         return ops.stack(outputs)  # (E, S, ...)
+
+    def run_groups(self, rows, group_sizes, mask=None, training=None):
+        return call_by_blocks(self.experts, rows, group_sizes, mask, training)
+
+    def objection_to_blocks(self, row_shape, dtype, mask=None, training=None):
+        return first_objection(self.experts, row_shape, dtype, mask, training)
 
     def get_config(self):
         return {**super().get_config(), "experts": [serialize(expert) for expert in self.experts]}

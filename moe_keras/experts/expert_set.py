@@ -27,6 +27,7 @@ class ExpertSet(MoELayer):
     """
 
     takes_expert_ids = False  # whether a call takes `expert_ids`, so that one call runs any blocks
+    takes_groups = False  # whether it has `run_groups`: groups of any sizes, one after another
     takes_masks = False  # whether a call takes `mask` and `row_mask`; it need not if rows are apart
 
     def __len__(self):
@@ -57,3 +58,30 @@ class ExpertSet(MoELayer):
         """A call with the masks, if this set takes them."""
         masks = {"mask": mask, "row_mask": row_mask} if self.takes_masks else {}
         return self(inputs, **masks, **kwargs)
+
+    def run_groups(self, rows, group_sizes, mask=None, training=None):
+        """Each expert's answers to its own rows; where all sizes are known, also to a compiler.
+
+        Args:
+            rows: tensor of shape (m, ...): the rows of expert 0, then those of expert 1, and so on.
+            group_sizes: integer tensor of shape (E,), how many rows each expert has. Nobody takes
+                the answers to rows beyond.
+            mask: boolean tensor of the rows' first axes, two or more, or `None`.
+            training: passed on to the experts.
+
+        Returns:
+            Tensor of shape (m, ...).
+        """
+        raise NotImplementedError
+
+    def objection_to_blocks(self, row_shape, dtype, mask=None, training=None):
+        """Why `run_groups` would not give what each expert gives on all its rows at once.
+
+        Args:
+            row_shape, dtype: of the rows.
+            mask, training: as `run_groups` gets them; the mask of all tokens.
+
+        Returns:
+            A string for the error message, or `None`: it would.
+        """
+        return None

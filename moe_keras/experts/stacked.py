@@ -7,6 +7,8 @@ from keras import ops
 
 from moe_keras.arguments import positive_integer
 from moe_keras.experts.expert_set import ExpertSet
+from moe_keras.ops.map_groups import map_groups
+from moe_keras.ops.ragged_dot import on_accelerator, ragged_dot
 from moe_keras.serialization import output_shape
 
 
@@ -15,6 +17,10 @@ class StackedMLP(ExpertSet):
     """A set of E two-layer perceptrons whose weights lie in one tensor of each kind.
 
         E_e(x) = activation(x W1_e + b1_e) W2_e + b2_e
+
+    or, gated (SwiGLU with "silu", GeGLU with "gelu"),
+
+        E_e(x) = (activation(x Wg_e + bg_e) * (x W1_e + b1_e)) W2_e + b2_e
 
     One batched matrix product then serves all experts. A mixture takes it in place of a list of
     experts; by itself it runs groups of rows, each through one expert. `for expert in experts`
@@ -25,6 +31,9 @@ class StackedMLP(ExpertSet):
         intermediate_dim: Integer, units of the hidden layer H.
         units: Integer, units of the output; `None`: as many as the inputs have features, D.
         activation: Activation function of the hidden layer, as in `keras.layers.Dense`.
+        gated: Boolean, whether the activation is that of a gate, which the hidden layer is
+            multiplied by.
+        use_bias: Boolean, whether the layers have biases.
 
     Call arguments:
         inputs: tensor of shape (N, S, D): N groups of S rows.
@@ -41,6 +50,7 @@ class StackedMLP(ExpertSet):
     Reference:
         Shazeer et al. (2017), Outrageously large neural networks, section 5.1 (such experts).
         Lepikhin et al. (2020), GShard, algorithm 2 (experts' weights as one tensor).
+        Shazeer (2020), GLU variants improve transformer, equation (6) (gated).
 
     Example:
 
@@ -52,13 +62,25 @@ class StackedMLP(ExpertSet):
     """
 
     takes_expert_ids = True
+    takes_groups = True
 
-    def __init__(self, num_experts, intermediate_dim, units=None, activation="relu", **kwargs):
+    def __init__(
+        self,
+        num_experts,
+        intermediate_dim,
+        units=None,
+        activation="relu",
+        gated=False,
+        use_bias=True,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.num_experts = positive_integer("num_experts", num_experts)
         self.intermediate_dim = positive_integer("intermediate_dim", intermediate_dim)
         self.units = None if units is None else positive_integer("units", units)
         self.activation = keras.activations.get(activation)
+        self.gated = bool(gated)
+        self.use_bias = bool(use_bias)
 
     def __len__(self):
         return self.num_experts
@@ -68,12 +90,12 @@ class StackedMLP(ExpertSet):
             raise IndexError(
                 f"Expected an expert from 0 to {self.num_experts - 1}. Received: expert {e}"
             )
-        return _Member([ops.cast(w, self.compute_dtype)[e] for w in self._all()], self.activation)
+        return _Member(self, [ops.cast(w, self.compute_dtype)[e] for w in self._all()])
 
     def __iter__(self):
         # Cut once, not once for each expert: the gradients are then put together once as well.
         weights = [ops.unstack(ops.cast(w, self.compute_dtype), len(self)) for w in self._all()]
-        return (_Member(one, self.activation) for one in zip(*weights, strict=True))
+        return (_Member(self, one) for one in zip(*weights, strict=True))
 
     @property
     def names(self):
@@ -89,8 +111,11 @@ class StackedMLP(ExpertSet):
     def build(self, inputs_shape, expert_ids_shape=None):
         features = inputs_shape[-1]
         units = self.units or features
-        self.kernel_1, self.bias_1 = self._weights("1", features, self.intermediate_dim)
-        self.kernel_2, self.bias_2 = self._weights("2", self.intermediate_dim, units)
+        hidden = self.intermediate_dim
+        if self.gated:
+            self.kernel_gate, self.bias_gate = self._weights("gate", features, hidden)
+        self.kernel_1, self.bias_1 = self._weights("1", features, hidden)
+        self.kernel_2, self.bias_2 = self._weights("2", hidden, units)
 
     def _weights(self, name, inputs, outputs):
         # Glorot's for one expert's matrix: Keras would take E for the size of a convolution.
@@ -100,19 +125,55 @@ class StackedMLP(ExpertSet):
             initializer=keras.initializers.RandomUniform(-limit, limit),
             name=f"kernel_{name}",
         )
+        if not self.use_bias:
+            return kernel, None
         shape = (self.num_experts, outputs)
         return kernel, self.add_weight(shape=shape, initializer="zeros", name=f"bias_{name}")
 
     def _all(self):
-        return [self.kernel_1, self.bias_1, self.kernel_2, self.bias_2]
+        """In the order in which `network` takes them: (E, D, H), (E, H), (E, H, units), ..."""
+        weights = [self.kernel_gate, self.bias_gate] if self.gated else []
+        weights += [self.kernel_1, self.bias_1, self.kernel_2, self.bias_2]
+        return [weight for weight in weights if weight is not None]
+
+    def network(self, inputs, *weights, dot=ops.matmul, add=ops.add):
+        """One expert's answers: inputs (..., D) to (..., units); its weights lack the first axis.
+
+        Of several experts with other products, `dot`, and biases, `add`.
+        """
+        weights = iter(weights)
+
+        def layer(inputs):
+            outputs = dot(inputs, next(weights))
+            return add(outputs, next(weights)) if self.use_bias else outputs
+
+        hidden = self.activation(layer(inputs))  # (..., H)
+        if self.gated:
+            hidden = hidden * layer(inputs)
+        return layer(hidden)
 
     def call(self, inputs, expert_ids=None):
-        weights = self._all()  # (E, D, H), (E, H), (E, H, units), (E, units)
+        weights = self._all()
         if expert_ids is not None:
             weights = [ops.take(weight, expert_ids, axis=0) for weight in weights]  # (N, ...)
-        kernel_1, bias_1, kernel_2, bias_2 = weights
-        hidden = ops.matmul(inputs, kernel_1) + ops.expand_dims(bias_1, 1)  # (N, S, H)
-        return ops.matmul(self.activation(hidden), kernel_2) + ops.expand_dims(bias_2, 1)
+        return self.network(inputs, *weights, add=lambda x, bias: x + ops.expand_dims(bias, 1))
+
+    def run_groups(self, rows, group_sizes, mask=None, training=None):
+        rows = ops.cast(rows, self.compute_dtype)
+        weights = [ops.cast(weight, self.compute_dtype) for weight in self._all()]
+        if not on_accelerator() and keras.backend.backend() != "torch":
+            # Block by block through both layers: what is between them stays in the cache.
+            units = self.units or rows.shape[-1]
+            return map_groups(self.network, rows, weights, group_sizes, (units,))
+        row = ops.arange(ops.shape(rows)[0], dtype="int32")  # (m,)
+        expert = ops.searchsorted(ops.cumsum(group_sizes), row, side="right")  # (m,)
+        expert = ops.minimum(expert, len(self) - 1)  # rows beyond: anyone's
+        return self.network(
+            rows,
+            *weights,
+            dot=lambda x, kernel: ragged_dot(x, kernel, group_sizes),
+            add=lambda x, bias: x + ops.take(bias, expert, axis=0),
+        )
 
     def get_config(self):
         config = {
@@ -120,6 +181,8 @@ class StackedMLP(ExpertSet):
             "intermediate_dim": self.intermediate_dim,
             "units": self.units,
             "activation": keras.activations.serialize(self.activation),
+            "gated": self.gated,
+            "use_bias": self.use_bias,
         }
         return {**super().get_config(), **config}
 
@@ -129,14 +192,11 @@ class _Member:
 
     non_trainable_weights = ()
 
-    def __init__(self, weights, activation):
-        self.weights = weights  # (D, H), (H,), (H, units), (units,)
-        self.activation = activation
+    def __init__(self, stack, weights):
+        self.stack, self.weights = stack, weights
 
     def __call__(self, inputs, training=None):
-        kernel_1, bias_1, kernel_2, bias_2 = self.weights
-        hidden = self.activation(ops.matmul(ops.cast(inputs, kernel_1.dtype), kernel_1) + bias_1)
-        return ops.matmul(hidden, kernel_2) + bias_2
+        return self.stack.network(ops.cast(inputs, self.weights[0].dtype), *self.weights)
 
     def get_weights(self):
         return [ops.convert_to_numpy(weight) for weight in self.weights]

@@ -28,17 +28,21 @@ class SparseMoE(Mixture):
     expert.) They differ in cost:
 
     - `"grouped"`: each expert runs on the tokens that chose it. Cost and memory grow with k, not
-      with E. Where a compiler must know every size beforehand (XLA, JAX under `jit`) it computes as
-      `"dense"` does.
+      with E. The sizes follow from the data, so that a compiler that must know them beforehand
+      (XLA, JAX under `jit`) cannot take it; `"blocked"` takes its place there, then `"dense"`.
+    - `"blocked"`: each expert loops over its tokens block by block, as often as it has any. Cost
+      grows with k, and all sizes follow from T. For experts that answer each token by itself: one
+      that keeps state in training (a batch normalization), adds to the loss (an activity
+      regularizer), takes a `mask` in a `call` of its own, or holds a gate or a mixture is refused.
+      Dropout works. A layer of one's own that mixes the tokens of a batch and does none of this is
+      not noticed: use `"dense"`.
     - `"capacity"`: each expert has `ceil(capacity_factor * T * k / E)` slots, at most T. Choices
       that find none left are dropped: first choices go first, then earlier tokens. All sizes follow
       from T, for compilers; a factor of E / k drops nothing. The factor is 1.25, and another one,
       or another one for inference, with `dispatch=CapacityDispatcher(...)`.
-    - `"blocked"`, for a `StackedMLP` only: each expert's tokens are padded to whole blocks, all
-      blocks are one batched matrix product. Nothing is dropped and all sizes follow from T.
     - `"dense"`: every expert runs on every token. E / k times the cost; an oracle for tests.
-    - `"auto"`: `"grouped"`, or `"blocked"` for a `StackedMLP` where sizes must be known beforehand,
-      or of 128 experts or more.
+    - `"auto"`: for a `StackedMLP` `"blocked"`; else the first of `"grouped"`, `"blocked"` and
+      `"dense"` that works where it runs and takes the experts.
 
     Shared experts answer every token besides, and nobody weighs them: what all tokens need is then
     learned once, and the routed experts can differ.
@@ -108,8 +112,8 @@ class SparseMoE(Mixture):
         self._dispatchers = candidates(dispatch, self.experts)
         if not self._dispatchers[0].accepts(self.experts):
             raise ValueError(
-                "Expected experts that can be called with expert_ids, such as a StackedMLP, for "
-                f"dispatch={dispatch!r}. Received: {len(self.experts)} experts that cannot"
+                f"Expected experts that can run groups of tokens, for dispatch={dispatch!r}. "
+                f"Received: {len(self.experts)} experts that cannot"
             )
 
     def build(self, input_shape):
@@ -150,9 +154,11 @@ class SparseMoE(Mixture):
         # A mask of the tokens has made its choices; one inside tokens goes where its token goes.
         inside = mask is not None and len(mask.shape) > len(axes)
         routing = _routing(answer)
-        dispatcher = first_that_works(self._dispatchers, routing.indices, self.experts)
-        dispatcher = dispatcher.for_phase(training)
         masks = {"mask": token_mask} if inside else {}
+        dispatcher = first_that_works(
+            self._dispatchers, routing, self.experts, tokens, training=training, **masks
+        )
+        dispatcher = dispatcher.for_phase(training)
         outputs = dispatcher(tokens, routing, self.experts, training=training, **masks)
         if not inside:
             tokens = clear_padding(tokens, token_mask)

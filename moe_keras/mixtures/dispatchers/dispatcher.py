@@ -51,24 +51,33 @@ class Dispatcher:
 
     Attributes:
         drops_tokens: Boolean, whether a choice may be dropped. One that drops has a `kept`.
-        needs_expert_ids: Boolean, whether it takes only experts that can be called with
-            `expert_ids`, such as a `StackedMLP`.
         static_sizes: Boolean, whether the sizes of all its tensors follow from those of its inputs.
             A compiler (XLA, `jax.jit`) needs that; see `works_on`.
     """
 
     drops_tokens = False
-    needs_expert_ids = False
     static_sizes = True
 
     def accepts(self, experts):
         """Whether it can run this `ExpertSet`."""
-        return experts.takes_expert_ids or not self.needs_expert_ids
+        return True
+
+    def objection(self, experts, tokens, mask=None, training=None):
+        """Why it would not give what each expert gives on all its tokens at once, or `None`.
+
+        A string, which names what is in the way. `"auto"` then takes the next dispatcher; asked for
+        by name, it is an error.
+
+        Args:
+            experts: an `ExpertSet`, built, that it accepts.
+            tokens, mask, training: what it would be called with.
+        """
+        return None
 
     def works_on(self, backend, compiled):
         """Whether it works on a backend of Keras.
 
-        Where it does not, a `SparseMoE` computes the same by `DenseDispatcher`.
+        Where it does not, a `SparseMoE` computes the same by another one.
 
         Args:
             backend: String, "tensorflow", "jax" or "torch".

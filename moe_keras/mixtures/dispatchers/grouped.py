@@ -7,11 +7,12 @@ import keras
 from keras import ops
 
 from moe_keras.experts.call_expert import call_expert
-from moe_keras.mixtures.dispatchers.compilers import in_a_graph_of_tensorflow
 from moe_keras.mixtures.dispatchers.dispatcher import Dispatcher
 from moe_keras.mixtures.dispatchers.order import Order, order_by_expert
 from moe_keras.mixtures.dispatchers.permute import answers_of, rows_of
 from moe_keras.mixtures.dispatchers.skip import call_unless_empty
+from moe_keras.ops.compilers import in_a_graph_of_tensorflow
+from moe_keras.ops.split_groups import split_groups
 
 
 class Plan(NamedTuple):
@@ -60,14 +61,7 @@ class GroupedDispatcher(Dispatcher):
     def dispatch(self, tokens, plan):
         order, k = plan.order, plan.weights.shape[-1]
         rows = rows_of(tokens, order, k)  # (T k and one for each empty expert, ...)
-        if in_a_graph_of_tensorflow():
-            import tensorflow as tf
-
-            # `ops.split` would want the sizes now.
-            sizes = tf.concat([order.counts, [_of_no_expert(order)]], axis=0)
-            return tf.split(rows, sizes, num=order.counts.shape[0] + 1)[:-1]
-        ends = ops.convert_to_numpy(order.counts).cumsum().tolist()
-        return [rows[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+        return split_groups(rows, order.counts)[:-1]
 
     def call_experts(self, experts, inputs, plan, mask=None, training=None):
         num_experts = len(experts)

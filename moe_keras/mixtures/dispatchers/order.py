@@ -52,9 +52,9 @@ def order_by_expert(indices, num_experts, fill=False):
         experts = ops.concatenate([experts, ops.cast(empty, "int32")])  # (rows,)
     # (rows,); stable in every backend of Keras
     choices = ops.cast(ops.argsort(experts), "int32")
-    places = ops.arange(ops.shape(experts)[0], dtype="int32")  # (rows,)
-    # (k T,): the inverse permutation, without the rows of choices that do not exist
-    rows = ops.scatter(ops.expand_dims(choices, -1), places, ops.shape(experts))[:num_choices]
+    # (k T,): the inverse permutation, without the rows of choices that do not exist. Sorted, not
+    # scattered: Keras scatters on PyTorch row by row, in a loop in Python.
+    rows = ops.cast(ops.argsort(choices), "int32")[:num_choices]
     counts = _counts(experts, num_experts)
     return Order(choices, rows, ops.cumsum(counts) - counts, counts)
 

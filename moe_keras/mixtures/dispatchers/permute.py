@@ -9,6 +9,7 @@ from keras import ops
 
 from moe_keras.masks import neutral, over_axes
 from moe_keras.mixtures.combine import combine
+from moe_keras.ops.gradients import with_gradient
 from moe_keras.precision import as_float
 
 
@@ -30,15 +31,19 @@ def rows_of(tokens, order, k):
     [6.0, 5.0, 1.0, 5.0, 6.0]
     """
 
-    def rows(tokens):
-        rows = _by_row(tokens, order)  # (rows, ...)
-        stands_in = over_axes(order.choices >= k * ops.shape(tokens)[0], rows)
+    def forward(tokens, choices, places):
+        rows = _by_row(tokens, choices)  # (rows, ...)
+        stands_in = over_axes(choices >= k * ops.shape(tokens)[0], rows)
         return ops.where(stands_in, neutral(rows), rows)
 
-    def gradient(upstream):
-        return sum(_each_choice(upstream, order, k))  # (T, ...)
+    def backward(tensors, upstream):
+        _, _, places = tensors
+        return [sum(_each_choice(upstream, places, k)), None, None]  # (T, ...)
 
-    return _with_gradient(rows, gradient)(tokens)
+    tokens = ops.convert_to_tensor(tokens)
+    has_gradient = "float" in keras.backend.standardize_dtype(tokens.dtype)
+    function = with_gradient(forward, backward) if has_gradient else forward
+    return function(tokens, order.choices, order.rows)
 
 
 def answers_of(rows, weights, order):
@@ -62,32 +67,33 @@ def answers_of(rows, weights, order):
     """
     rows, k = as_float(rows), weights.shape[-1]
 
-    def weigh(rows, weights):
-        return combine(weights, _each_choice(rows, order, k))
+    def forward(rows, weights, choices, places):
+        return combine(weights, _each_choice(rows, places, k))
 
-    def gradient(upstream):
+    def backward(tensors, upstream):
+        rows, weights, choices, places = tensors
         by_choice = ops.reshape(ops.transpose(weights), (-1,))  # (k T,)
         none = ops.shape(by_choice)[0]
         by_choice = ops.concatenate([by_choice, ops.zeros((1,), by_choice.dtype)])  # (k T + 1,)
-        by_row = ops.cast(ops.take(by_choice, ops.minimum(order.choices, none)), upstream.dtype)
+        by_row = ops.cast(ops.take(by_choice, ops.minimum(choices, none)), upstream.dtype)
         by_row = ops.reshape(by_row, (-1, *[1] * (len(upstream.shape) - 1)))  # (rows, 1, ...)
         axes = tuple(range(1, len(upstream.shape)))
-        agreement = [ops.sum(upstream * row, axis=axes) for row in _each_choice(rows, order, k)]
+        agreement = [ops.sum(upstream * row, axis=axes) for row in _each_choice(rows, places, k)]
         of_weights = ops.cast(ops.stack(agreement, axis=-1), weights.dtype)  # (T, k)
-        return by_row * _by_row(upstream, order), of_weights
+        return [by_row * _by_row(upstream, choices), of_weights, None, None]
 
-    return _with_gradient(weigh, gradient)(rows, weights)
+    return with_gradient(forward, backward)(rows, weights, order.choices, order.rows)
 
 
-def _by_row(tokens, order):
+def _by_row(tokens, choices):
     """The token (T, ...) of each row, (rows, ...)."""
     tokens = at_least_one(tokens)
-    return ops.take(tokens, order.choices % ops.shape(tokens)[0], axis=0)
+    return ops.take(tokens, choices % ops.shape(tokens)[0], axis=0)
 
 
-def _each_choice(rows, order, k):
+def _each_choice(rows, places, k):
     """The rows of the tokens' first choices (T, ...), of their second ones, and so on."""
-    return [ops.take(rows, places, axis=0) for places in ops.split(order.rows, k)]
+    return [ops.take(rows, place, axis=0) for place in ops.split(places, k)]
 
 
 def at_least_one(tokens):
@@ -99,12 +105,3 @@ def at_least_one(tokens):
         return tokens  # JAX works out shapes for a batch of any size
     zeros = (1, *ops.shape(tokens)[1:])
     return ops.cond(size > 0, lambda: tokens, lambda: ops.zeros(zeros, tokens.dtype))
-
-
-def _with_gradient(function, gradient):
-    """`function` with its gradient given, on TensorFlow; elsewhere the backend derives its own."""
-    if keras.backend.backend() != "tensorflow":
-        return function
-    import tensorflow as tf
-
-    return tf.custom_gradient(lambda *values: (function(*values), gradient))

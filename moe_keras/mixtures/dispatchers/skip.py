@@ -5,7 +5,7 @@ import contextlib
 from keras import ops
 
 from moe_keras.experts.call_expert import call_expert, changed
-from moe_keras.mixtures.dispatchers.compilers import in_a_graph_of_tensorflow
+from moe_keras.ops.compilers import in_a_graph_of_tensorflow
 
 
 def call_unless_empty(expert, rows, mask, empty, answer, training=None):

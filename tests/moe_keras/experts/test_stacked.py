@@ -70,3 +70,34 @@ def test_configuration():
     again = StackedMLP.from_config(layer.get_config())
     assert again.activation is keras.activations.gelu
     assert (again.num_experts, again.intermediate_dim, again.units) == (2, 3, None)
+
+
+@pytest.mark.parametrize("use_bias", [True, False])
+def test_gated_by_hand(use_bias, rng):
+    layer = StackedMLP(2, 6, units=3, activation="silu", gated=True, use_bias=use_bias)
+    layer.build(GROUPS.shape)
+    layer.set_weights([rng.normal(size=weight.shape) for weight in layer.weights])
+    w = {weight.name: to_numpy(weight) for weight in layer.weights}
+    assert len(w) == (6 if use_bias else 3)
+
+    def linear(x, name, e):
+        return x @ w[f"kernel_{name}"][e] + (w[f"bias_{name}"][e] if use_bias else 0)
+
+    expected = []
+    for e in range(2):
+        gate = linear(GROUPS[e], "gate", e)
+        hidden = gate / (1 + np.exp(-gate)) * linear(GROUPS[e], "1", e)
+        expected.append(linear(hidden, "2", e))
+    np.testing.assert_allclose(to_numpy(layer(GROUPS)), expected, rtol=1e-4, atol=1e-5)
+    rows = to_numpy(layer.run_groups(GROUPS.reshape(8, 5), np.array([4, 4], "int32")))
+    np.testing.assert_allclose(rows.reshape(2, 4, 3), expected, rtol=1e-4, atol=1e-5)
+    again = StackedMLP.from_config(layer.get_config())
+    assert (again.gated, again.use_bias) == (True, use_bias)
+
+
+def test_a_configuration_of_an_earlier_version():
+    config = StackedMLP(2, intermediate_dim=3).get_config()
+    del config["gated"], config["use_bias"]
+    layer = StackedMLP.from_config(config)
+    layer.build(GROUPS.shape)
+    assert [weight.name for weight in layer.weights] == ["kernel_1", "bias_1", "kernel_2", "bias_2"]

@@ -265,8 +265,6 @@ def test_arguments_are_checked():
         SparseMoE(two(), PlainTopKGate(2, k=1), dispatch="quick")
     with pytest.raises(ValueError, match=r"at least one expert. Received: experts=\[\]"):
         SparseMoE([], PlainTopKGate(2, k=1))
-    with pytest.raises(ValueError, match=r"such as a StackedMLP, .* Received: 2 experts that"):
-        SparseMoE(two(), PlainTopKGate(2, k=1), dispatch="blocked")
     expert = dense(name="twin")
     with pytest.raises(ValueError, match=r"Expected different experts; .* Received: 'twin' twice"):
         SparseMoE([expert, expert], PlainTopKGate(2, k=1))

@@ -13,12 +13,12 @@ from sparse_gate import GivenGate
 from moe_keras.experts import StackedMLP
 from moe_keras.mixtures import CapacityDispatcher, SparseMoE
 from moe_keras.mixtures.dispatchers import DISPATCHERS
-from moe_keras.mixtures.dispatchers.blocked import BLOCK
+from moe_keras.ops.blocks import SMALLEST
 
 # JAX compiles each operation anew for each size: there, the cases named below alone.
-PHASES = [Phase.explicit] if keras.backend.backend() == "jax" else list(Phase)
-OF_A_STACK = (*DISPATCHERS, "auto")
-OF_ANY = tuple(name for name, make in DISPATCHERS.items() if not make.needs_expert_ids)
+BACKEND = keras.backend.backend()
+PHASES = [Phase.explicit] if BACKEND == "jax" else list(Phase)
+NAMES = (*DISPATCHERS, "auto")
 
 
 @st.composite
@@ -103,10 +103,10 @@ def stack(num_experts):
 @settings(deadline=None, max_examples=8, phases=PHASES)
 @given(routing=routings())
 @example(routing=(np.array([[0]]), 1))
-@example(routing=(np.full((BLOCK + 3, 1), 2), 5))  # one expert takes more than a block
-@example(routing=(np.array([[1, 0]] * BLOCK), 3))  # blocks just filled
+@example(routing=(np.full((SMALLEST + 3, 1), 2), 5))  # one expert takes more than a block
+@example(routing=(np.array([[1, 0]] * SMALLEST), 3))  # blocks just filled
 def test_a_stack(routing):
-    assert_equal_dense(OF_A_STACK, stack, routing)
+    assert_equal_dense(NAMES, stack, routing)
 
 
 @settings(deadline=None, max_examples=12, phases=PHASES)
@@ -116,22 +116,31 @@ def test_a_stack(routing):
 @example(routing=(np.full((7, 1), 2), 5))  # one expert takes all
 @example(routing=(np.array([[15, 0], [3, 15], [15, 7]]), 16))  # 11 of 16 with nothing to do
 def test_output_and_gradients(routing):
-    assert_equal_dense(OF_ANY, experts, routing)
+    assert_equal_dense(NAMES, experts, routing)
 
 
-@pytest.mark.skipif(keras.backend.backend() == "torch", reason="PyTorch runs as it goes")
-@pytest.mark.parametrize("make_experts, names", [(experts, OF_ANY), (stack, OF_A_STACK)])
-def test_in_a_graph(make_experts, names):
+@pytest.mark.skipif(BACKEND == "torch", reason="PyTorch runs as it goes")
+@pytest.mark.parametrize("make_experts", [experts, stack])
+@pytest.mark.parametrize("jit_compile", [False, True] if BACKEND == "tensorflow" else [True])
+def test_in_a_graph(make_experts, jit_compile):
     # Hypothesis would trace a graph for each of its examples, which takes most of a second.
     routing = (np.array([[0, 3], [3, 1], [0, 1], [3, 0], [1, 3]]), 4)  # nothing for expert 2
-    assert_equal_dense(names, make_experts, routing, run=in_a_graph)
+    names = ("blocked", "capacity", "auto") if jit_compile else NAMES
+    assert_equal_dense(names, make_experts, routing, run=in_a_graph(jit_compile))
 
 
-def in_a_graph(function):
-    if keras.backend.backend() == "jax":
+@pytest.mark.skipif(BACKEND == "torch", reason="PyTorch runs as it goes")
+def test_many_blocks_under_a_compiler():
+    random = np.random.default_rng(0)
+    indices = random.choice([0, 0, 0, 2], (3 * SMALLEST, 1))  # several blocks, one and a bit, none
+    assert_equal_dense(["blocked"], experts, (indices, 3), run=in_a_graph(True))
+
+
+def in_a_graph(jit_compile):
+    if BACKEND == "jax":
         import jax
 
-        return jax.jit(function)
+        return jax.jit
     import tensorflow as tf
 
-    return tf.function(function)
+    return tf.function(jit_compile=jit_compile)

@@ -10,7 +10,13 @@ from sparse_gate import GivenGate, PlainTopKGate
 from moe_keras.experts import StackedMLP
 from moe_keras.experts.expert_list import ExpertList
 from moe_keras.mixtures import CapacityDispatcher, Dispatcher, SparseMoE
-from moe_keras.mixtures.dispatchers import DISPATCHERS, candidates, first_that_works, registry
+from moe_keras.mixtures.dispatchers import (
+    DISPATCHERS,
+    Routing,
+    candidates,
+    first_that_works,
+    registry,
+)
 
 TOKENS = np.random.default_rng(0).normal(size=(6, 5)).astype("float32")  # (T, D)
 INDICES = np.array([[0, 1]] * 6)  # (T, k)
@@ -46,20 +52,25 @@ def powers_of_10():
     return [keras.layers.Rescaling(10.0**e) for e in range(3)]
 
 
+ROUTING = Routing(INDICES, np.ones((6, 2), "float32"), np.ones((6, 3), "float32") / 3)
+
+
 def chosen(dispatch, experts, compiled, monkeypatch):
     monkeypatch.setattr(registry, "needs_static_sizes", lambda indices: compiled)
-    return type(first_that_works(candidates(dispatch), INDICES, experts)).__name__
+    found = first_that_works(candidates(dispatch, experts), ROUTING, experts, TOKENS)
+    return type(found).__name__
 
 
 @pytest.mark.parametrize(
     ("dispatch", "stacked", "compiled", "expected"),
     [
         ("auto", False, False, "GroupedDispatcher"),
-        ("auto", False, True, "DenseDispatcher"),
-        ("auto", True, False, "GroupedDispatcher"),
+        ("auto", False, True, "BlockedDispatcher"),
+        ("auto", True, False, "BlockedDispatcher"),
         ("auto", True, True, "BlockedDispatcher"),
         ("grouped", True, False, "GroupedDispatcher"),
-        ("grouped", True, True, "DenseDispatcher"),
+        ("grouped", True, True, "BlockedDispatcher"),
+        ("grouped", False, True, "BlockedDispatcher"),
         ("capacity", False, True, "CapacityDispatcher"),
         ("blocked", True, False, "BlockedDispatcher"),
         ("dense", False, False, "DenseDispatcher"),
@@ -81,12 +92,12 @@ class DropsElsewhere(Elsewhere):
     drops_tokens = True
 
 
-def test_what_does_not_work_here_is_computed_densely_unless_it_drops():
+def test_another_takes_the_place_of_what_does_not_work_here_unless_it_drops():
     experts = ExpertList(powers_of_10())
-    dispatcher = first_that_works(candidates(Elsewhere()), INDICES, experts)
-    assert type(dispatcher) is DISPATCHERS["dense"]
+    dispatcher = first_that_works(candidates(Elsewhere()), ROUTING, experts, TOKENS)
+    assert type(dispatcher) is DISPATCHERS["grouped"]
     with pytest.raises(ValueError, match=r"works on \w+. Received: DropsElsewhere"):
-        first_that_works(candidates(DropsElsewhere()), INDICES, experts)
+        first_that_works(candidates(DropsElsewhere()), ROUTING, experts, TOKENS)
 
 
 @pytest.mark.parametrize("wrong", ["quick", None, 3, Dispatcher])

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from moe_keras.mixtures.dispatchers.compilers import needs_static_sizes
+from moe_keras.ops.compilers import needs_static_sizes
 
 INDICES = np.array([[0, 1], [2, 0]], "int32")  # (T, k)
 BACKEND = keras.backend.backend()
