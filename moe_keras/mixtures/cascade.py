@@ -134,13 +134,15 @@ class CascadeMoE(Mixture):
     def call(self, inputs, mask=None, training=None):
         answer = as_float(call_expert(self.base, inputs, mask, training=training))  # (B, C)
         routing = self._routing(answer, mask, training)
-        dispatcher = first_that_works(self._dispatchers, routing.indices, self.experts)
-        dispatcher = dispatcher.for_phase(training)
-        if not training:  # most batches of one input ask nobody: then no expert may cost anything
-            dispatcher = dispatcher.skipping_empty((answer.shape[1:], answer.dtype))
         inside = mask is not None and len(mask.shape) > 1
         rows = inputs if inside else clear_padding(inputs, mask)
         masks = {"mask": mask} if inside else {}
+        dispatcher = first_that_works(
+            self._dispatchers, routing, self.experts, rows, training=training, **masks
+        )
+        dispatcher = dispatcher.for_phase(training)
+        if not training:  # most batches of one input ask nobody: then no expert may cost anything
+            dispatcher = dispatcher.skipping_empty((answer.shape[1:], answer.dtype))
         outputs = dispatcher(rows, routing, self.experts, training=training, **masks)  # (B, C)
         weights = routing.weights
         if dispatcher.drops_tokens:

@@ -73,7 +73,9 @@ def test_as_in_numpy(make_gate, base_weight):
 
 
 @pytest.mark.parametrize(
-    "dispatch", ["auto", "dense", CapacityDispatcher(0.5, batch_prioritized=True)], ids=str
+    "dispatch",
+    ["auto", "dense", CapacityDispatcher(0.5, batch_prioritized=True)],
+    ids=["auto", "dense", "share"],
 )
 def test_contract(dispatch):
     # Everybody is asked, so that one step of training moves every weight.
