@@ -547,3 +547,73 @@ def frontier(costs, accuracies):
         better = (costs < cost) | (accuracies > accuracy)
         undominated.append(not (no_worse & better).any())
     return np.array(undominated)
+
+
+def _unsure(random):
+    """Answers of a base and of a mixture, and thresholds: some below, none, all, and one a tie."""
+    for high in (6, 9):
+        images, classes = sizes(random, 2, low=3, high=high)
+        base, mixture = (probabilities(random, images + 20, classes) for _ in range(2))
+        yield base, mixture, float(random.uniform(0.2, 0.5))
+    yield base, mixture, 0.0
+    yield base, mixture, 1.5
+    tie = np.array([[0.125, 0.625, 0.25], [0.5, 0.25, 0.25], [0.25, 0.0, 0.75]])  # 3/8, 1/4, 1/2
+    yield tie, tie[::-1] / 2 + 1 / 6, 0.375
+
+
+def _margin(p):
+    first, second = np.sort(p, axis=1)[:, :-3:-1].T
+    return first - second
+
+
+def _where(unsure):
+    """A cascade that takes other images for unsure ones."""
+    return lambda b, m, t: (np.where(unsure(b, t)[:, None], m, b), unsure(b, t).mean())
+
+
+@exercise(
+    marks=2,
+    cases=_unsure,
+    returns=Several(answers=Array(), share=Number()),
+    mistakes=[
+        (
+            _where(lambda b, t: _margin(b) > t),
+            "You ask about the images that the base is sure of: those below the threshold.",
+        ),
+        (_where(lambda b, t: _margin(b) <= t), "A margin equal to the threshold is not below it."),
+        (
+            _where(lambda b, t: b.max(axis=1) < t),
+            "That is the largest probability. The margin is what the second largest leaves of it.",
+        ),
+        (
+            _where(lambda b, t: np.ptp(b, axis=1) < t),
+            "You subtract the smallest probability: subtract the second largest.",
+        ),
+        (
+            _where(lambda b, t: np.abs(b[:, 0] - b[:, 1]) < t),
+            "You compare the first two columns: compare each image's two largest numbers.",
+        ),
+        (
+            lambda b, m, t: (m, cascade(b, m, t)[1]),
+            "The mixture answers all images in yours: where the base is sure, the base answers.",
+        ),
+        (
+            lambda b, m, t: (cascade(b, m, t)[0], (_margin(b) < t).sum()),
+            "That is a number of images: the share is their mean, from 0 to 1.",
+        ),
+        (
+            lambda b, m, t: (cascade(b, m, t)[0], 1 - cascade(b, m, t)[1]),
+            "That is the share which the base answers alone: return the share that is asked.",
+        ),
+    ],
+    hints=[
+        "Three steps: each image's margin, which of them are below the threshold, and np.where.",
+        "ordered = np.sort(base, axis=1); the margin is ordered[:, -1] - ordered[:, -2].",
+        "np.where(unsure[:, None], mixture, base), and unsure.mean()",
+    ],
+)
+def cascade(base, mixture, threshold):
+    """(answers, share): mixture's (N, C) where the base's margin is below threshold, else base's."""
+    ordered = np.sort(base, axis=1)
+    unsure = ordered[:, -1] - ordered[:, -2] < threshold
+    return np.where(unsure[:, None], mixture, base), unsure.mean()

@@ -16,7 +16,7 @@
 #       - [conv_cost]
 #       - [temper, best_temperature, question-calibration]
 #       - [paired_bootstrap, mcnemar, question-statistics, question-fault]
-#       - [frontier, question-worth, question-report, question-experiment]
+#       - [frontier, cascade, question-worth, question-report, question-experiment]
 #     variant:
 #       report:
 #         - ["of four networks reaches 1 point more", "p < 0.001"]
@@ -41,17 +41,18 @@
 # - say whether a classifier is as sure as it is right, and correct it with one number;
 # - tell a real difference from luck when two models answer the same images;
 # - compare a mixture with rivals of equal parameters, equal compute and equal training;
+# - ask experts only where they are needed, and choose how often that is;
 # - design an experiment that can tell two explanations apart.
 #
 # **Time:** 3 minutes of computing on two CPU cores; two hours with the exercises.
 #
 # **Builds on:** lab 01 (a mixture and its gate) and lab 02 (the networks that come with the package).
 #
-# **How it works.** There are six exercises, worth 14 marks. Each is a function with a `TODO`; the
+# **How it works.** There are seven exercises, worth 16 marks. Each is a function with a `TODO`; the
 # cell below it checks your answer by calling it. Stuck? Run, say, `lab03.temper.hint()` in a new
 # cell, up to three times. If an answer is missing or wrong, the lab goes on with a reference
 # answer, so you can always run on. Six questions, one of them an experiment of your own, are worth 17
-# marks and read by your lecturer: 31 marks in all.
+# marks and read by your lecturer: 33 marks in all.
 #
 # Where it says **guess first**, replace `None` before you run on; later the lab shows guess and
 # outcome side by side. Guesses are not marked. A surprise is worth more than a hit.
@@ -76,14 +77,15 @@ from moe_keras import plots
 from moe_keras.data import group_labels, groups, load
 from moe_keras.evaluation import (
     expected_calibration_error,
+    fit_threshold,
     mean_interval,
     multiply_adds,
     negative_log_likelihood,
     reliability,
 )
 from moe_keras.experts import ClassSubset, pretrained_card, pretrained_vgg
-from moe_keras.gates import SoftmaxGate
-from moe_keras.mixtures import Combine
+from moe_keras.gates import GroupGate, SoftmaxGate
+from moe_keras.mixtures import CascadeMoE, Combine
 from moe_keras.training import FrozenOutputs
 from moe_labs.exercises import Guesses, lab03, summary
 
@@ -96,7 +98,7 @@ tf.get_logger().setLevel("ERROR")  # its hints on speed are not for this lab
 guess = Guesses()
 
 # The exercises; each is None, not attempted, until its cell has run.
-conv_cost = temper = best_temperature = paired_bootstrap = mcnemar = frontier = None
+conv_cost = temper = best_temperature = paired_bootstrap = mcnemar = frontier = cascade = None
 
 # %% [markdown]
 # ## 1 The networks
@@ -763,6 +765,112 @@ figure_of(
 # The intervals of single accuracies overlap, and still a difference may be real: they hold what is
 # common to all models, a lucky or unlucky choice of test images. The paired interval above does not.
 #
+# ### Ask the experts only where the base is unsure
+#
+# Most images are easy: the base answers them alone as well as any mixture does. Why run more networks
+# on those? In a **cascade** the base answers first. Its **margin** is its largest probability minus the
+# second largest. Where that is below a **threshold**, the image is *deferred*: the mixture answers.
+# Everywhere else the base's answer stands, and no expert runs.
+#
+# **Exercise 7 (2 marks).** Write `cascade`: the answers, and the share of the images on which the
+# mixture is asked.
+
+# %% exercise="cascade"
+
+# %% [markdown]
+# The mixture is a simple one, in which nothing is learned: half of the weight for the base, half for the
+# two experts, as natural or artificial as the base finds the image. The group gate is not needed. Each
+# threshold comes from the validation images: the margin below which a given share of them lies.
+#
+# **Guess first.** How many per cent of the images must be deferred for nine tenths of the gain of
+# deferring all? (Not marked.)
+
+# %%
+guess["per cent deferred for nine tenths of the gain"] = None  # a number from 0 to 100
+
+# %% tags=["nbval-ignore-output"]
+
+
+def half_base(said):
+    """The mean of the base's answer and of the experts', these weighed by the base's own sums."""
+    weights = np.pad(groups_of_base(said) / 2, ((0, 0), (1, 0)), constant_values=0.5)
+    return np.einsum("ne,nec->nc", weights, opinions(said))
+
+
+SHARES = (0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0)
+margins_of = np.concatenate([view["base"] for view in said_validation])
+thresholds = {share: fit_threshold(margins_of, share) for share in SHARES}
+cascades = {}
+for share, threshold in thresholds.items():
+    views = [cascade(view["base"], half_base(view), threshold) for view in said_test]
+    deferred = np.mean([part for _, part in views])
+    compute = 1 + deferred * (cost["natural"] + cost["artificial"]) / cost["base"]
+    answers = sum(answer for answer, _ in views).argmax(axis=1)
+    change = [100 * v for v in paired_bootstrap(answers == y_test, right["base"], 2000, 0)]
+    cascades[share] = (deferred, compute, *change)
+least = min(share for share in SHARES if cascades[share][2] >= 0.9 * cascades[1.0][2])
+guess.compare("per cent deferred for nine tenths of the gain", f"{100 * cascades[least][0]:.0f}")
+pd.DataFrame(
+    {
+        f"{share:.0%} wanted": {
+            "threshold": f"{thresholds[share]:.2f}",
+            "deferred": f"{deferred:.1%}",
+            "multiply-adds, times the base's": f"{compute:.2f}",
+            "against the base": "{:+.2f} [{:+.2f}, {:+.2f}]".format(*change),
+        }
+        for share, (deferred, compute, *change) in cascades.items()
+    }
+).T
+
+# %% tags=["nbval-ignore-output"]
+plots.labeled_points(
+    {"base alone": (1, 0)}
+    | {f"{deferred:.0%} deferred": point for deferred, *point in cascades.values()},
+    "Gain of a cascade over its base, with paired 95 % intervals",
+    source=cifar.label,
+    x_label="multiply-adds, times the base's",
+    y_label="gain, percentage points",
+)
+
+# %% [markdown]
+# The images of which the base is least sure bring the gain, and beyond some point further ones bring
+# nothing: where the base is sure, the experts hardly ever overrule it. Which point is the best, the
+# test images cannot tell, as the intervals show, and nobody may choose by them.
+#
+# Multiply-adds are a promise. Does the clock agree? The layer `CascadeMoE` runs the experts on the
+# deferred images alone; here a fifth of the validation images is deferred.
+
+# %% tags=["nbval-ignore-output"]
+shy = shy_validation[0]
+cascade_layer = CascadeMoE(
+    networks["base"],
+    [networks[name] for name in GROUPS],
+    GroupGate(keras.layers.Identity(), list(GROUPS.values())),
+    threshold=fit_threshold(shy["base"], share=0.2),
+)
+few = np.float32(cifar.x_validation[:256])
+by_exercise, _ = cascade(shy["base"], half_base(shy), cascade_layer.threshold)
+layer_agrees = np.allclose(cascade_layer(few), by_exercise[:256], atol=1e-4)
+of_cascade = tf.function(lambda x: cascade_layer(x, training=False), input_signature=[one_view])
+
+
+def seconds_of(function, batch, repeats=5):
+    """Median seconds for 64 images, or for one batch if it is larger."""
+    batches = [few[i : i + batch] for i in range(0, max(batch, 64), batch)]
+    seconds = []
+    for _ in range(repeats + 1):  # once to warm up
+        started = time.perf_counter()
+        for images in batches:
+            function(images).numpy()
+        seconds.append(time.perf_counter() - started)
+    return np.median(seconds[1:])
+
+
+for batch in (1, 32, 256):
+    times = seconds_of(of_cascade, batch) / seconds_of(fast["base"], batch)
+    print(f"{batch} at a time: {times:.2f} times the base's time")
+
+# %% [markdown]
 # ## 8 The rivals, at a small width
 #
 # What is missing are the rivals. At full size each takes a long time to train. So a program of the
@@ -969,6 +1077,9 @@ for name in ways:
 for name in ("base", "learned gate, soft", "learned gate, hard"):
     print(f"{name}, NLL: {negative_log_likelihood(tempered_test[name], y_test):.3f}")
     print(f"{name}, multiply-adds: {work[name] / 1e6:.1f} million")
+for deferred, compute, *change in cascades.values():
+    what = f"cascade, {deferred:.1%} deferred, {compute:.2f} times the base's multiply-adds"
+    print("{}: {:+.2f} [{:+.2f}, {:+.2f}]".format(what, *change))
 for name, row in small.items():
     print("small width, {}: {:.2f} % [{:.2f}, {:.2f}]".format(name, *row["accuracy"]))
 for name, interval in over_rivals.items():
@@ -995,6 +1106,7 @@ print(
     "a hard gate computes less than a soft one:",
     work["learned gate, hard"] < work["learned gate, soft"],
 )
+print("the layer CascadeMoE says the same as your cascade:", layer_agrees)
 print(
     "a switch calls some classes impossible, the learned soft gate none:",
     bool((test["group gate, hard"] == 0).any() and (test["learned gate, soft"] > 0).all()),
@@ -1029,8 +1141,9 @@ print("small width, nobody can tell it from a CNN of its parameters:", bool(low 
 
 # %% [markdown] nbgrader={"grade": true, "grade_id": "question-worth", "locked": false, "points": 4, "schema_version": 3, "solution": true, "task": false}
 # At full size the learned soft gate gains half a point over the base, and its interval is above 0; it
-# takes four times the parameters, the multiply-adds and the training. The hard gates gain less than
-# their intervals. At the small width the mixture gains far more, and far more than two bases
+# takes four times the parameters, the multiply-adds and the training; a cascade gains as much with
+# three networks and some 1.4 times the base's multiply-adds. The hard gates gain less than their
+# intervals. At the small width the mixture gains far more, and far more than two bases
 # averaged. But the same base, shown as many images as the mixture's four networks, gains five of these
 # six points (the mixture leads by 0.99, [0.62, 1.37]); and nobody can tell the mixture from one CNN
 # with as many parameters (+0.07, [-1.02, +1.17]), which takes a quarter of the training and less
@@ -1098,6 +1211,8 @@ summary(lab03)
 # - Dietterich (1998), *Approximate statistical tests for comparing supervised classification
 #   learning algorithms*, Neural Computation 10: which test answers which question.
 # - Guo, Pleiss, Sun and Weinberger (2017), *On calibration of modern neural networks*: temperature.
+# - Jitkrittum et al. (2023), *When does confidence-based cascade deferral suffice?*: when a margin is
+#   enough to decide whom to ask.
 # - Lakshminarayanan, Pritzel and Blundell (2017), *Simple and scalable predictive uncertainty
 #   estimation using deep ensembles*: what two bases, averaged, are good for.
 # - Jacobs, Jordan, Nowlan and Hinton (1991), *Adaptive mixtures of local experts*, Neural

@@ -153,7 +153,7 @@ class CapacityDispatcher(Dispatcher):
         """The tokens in the order in which they ask for slots."""
         if not self.batch_prioritized:
             return ops.arange(ops.shape(routing.indices)[0], dtype="int32")
-        surest = ops.max(routing.probabilities, axis=-1)  # (T,)
+        surest = ops.max(routing.probabilities, axis=-1, initial=0)  # (T,); of no tokens, none
         return ops.cast(ops.argsort(-surest), "int32")  # stable: earlier tokens first among equals
 
     def _num_filled(self, routing):

@@ -130,6 +130,35 @@ def frontier_at_once(c, y):
     return ops.logical_not(ops.any(no_worse & ((c[:, None] < c) | (y[:, None] > y)), axis=0))
 
 
+def cascade(b, m, t, margin=None, below=np.less):
+    if margin is None:
+        first, second = np.sort(b, axis=1)[:, [-1, -2]].T
+        margin = first - second
+    unsure = below(margin, t)
+    return np.where(unsure[:, None], m, b), np.mean(unsure)
+
+
+def cascade_in_a_loop(b, m, t):
+    answers, asked = [], 0
+    for of_base, of_mixture in zip(b, m, strict=True):
+        second, first = sorted(of_base)[-2:]
+        answers.append(of_mixture if first - second < t else of_base)
+        asked += first - second < t
+    return answers, asked / len(b)
+
+
+def cascade_by_top_k(b, m, t):
+    largest = tf.math.top_k(b, 2).values
+    unsure = largest[:, 0] - largest[:, 1] < t
+    return tf.where(unsure[:, None], m, b), tf.reduce_mean(tf.cast(unsure, "float32"))
+
+
+def cascade_in_place(b, m, t):
+    unsure = cascade(b, m, t)[0] != b
+    b[unsure] = m[unsure]
+    return b, unsure.any(axis=1).mean()
+
+
 def spoils(p, t):
     p **= 1 / t
     return p / p.sum(axis=1, keepdims=True)
@@ -168,6 +197,7 @@ RIGHT = {
         frontier_at_once,
         lambda c, y: frontier(c, y).astype(int),
     ],
+    "cascade": [cascade, cascade_in_a_loop, cascade_by_top_k],
 }
 
 WRONG = {
@@ -283,6 +313,24 @@ WRONG = {
         lambda c, y: frontier(c, y).sum(),
         lambda c, y: np.isin(y, [y[c == cost].max() for cost in c]),
         lambda c, y: ["yes" if on else "no" for on in frontier(c, y)],
+    ],
+    "cascade": [
+        cascade_in_place,
+        lambda b, m, t: cascade(b, m, t)[::-1],
+        lambda b, m, t: cascade(b, m, t)[0],
+        lambda b, m, t: cascade(m, b, t),
+        lambda b, m, t: cascade(b, (b + m) / 2, t),
+        lambda b, m, t: cascade(b, m, 0.3),
+        lambda b, m, t: cascade(b, m, t, m.max(axis=1)),
+        lambda b, m, t: cascade(b, m, t, b.std(axis=1)),
+        lambda b, m, t: cascade(b, m, t, b.argmax(axis=1)),
+        lambda b, m, t: cascade(b, m, t, np.sort(b, axis=1)[:, -1] - np.sort(m, axis=1)[:, -2]),
+        lambda b, m, t: cascade(b, m, t, np.sort(b, axis=1)[:, -2] - np.sort(b, axis=1)[:, -1]),
+        lambda b, m, t: (cascade(b, m, t)[0], 100 * cascade(b, m, t)[1]),
+        lambda b, m, t: (cascade(b, m, t)[0].argmax(axis=1), cascade(b, m, t)[1]),
+        lambda b, m, t: (cascade(b, m, t)[0], t),
+        lambda b, m, t: (b, 0.0),
+        lambda b, m, t: (m, 1.0),
     ],
 }
 
