@@ -38,10 +38,10 @@ class CascadeMoE(Mixture):
     gradient flows through the decision to defer; base, gate and experts get one through the answer.
 
     Where a compiler must know every size beforehand (XLA, JAX under `jit`, and so Keras's own
-    `predict` on JAX) each expert runs on all inputs and the answers are selected: the same output,
-    at full cost. A fixed share of each batch has a size that is known:
-    `threshold=1, dispatch=CapacityDispatcher(0.15, batch_prioritized=True)` defers the 15 % of
-    which the base is least confident.
+    `predict` on JAX) experts run block by block, as in a `SparseMoE`; one that cannot runs on all
+    inputs, and the answers are selected: the same output, at full cost. A fixed share of each batch
+    has a size that is known: `threshold=1, dispatch=CapacityDispatcher(0.15,
+    batch_prioritized=True)` defers the 15 % of which the base is least confident.
 
     Args:
         base: Keras layer or model that gives probabilities (B, C).
