@@ -16,6 +16,7 @@ from moe_keras.ops.blocks import (
     read,
     write,
 )
+from moe_keras.ops.compilers import needs_static_sizes
 from moe_keras.ops.gradients import vjp, with_gradient
 from moe_keras.ops.split_groups import split_groups
 from moe_keras.precision import float32_or_better_dtype
@@ -40,7 +41,8 @@ def call_by_blocks(experts, rows, group_sizes, mask=None, training=None):
     Returns:
         Tensor of shape (m, ...). What lies in rows beyond the last group is anyone's.
     """
-    if keras.backend.backend() == "torch":  # which runs as it goes: groups of any sizes
+    # In a graph of TensorFlow loops spare the experts that nothing chose.
+    if keras.backend.backend() != "tensorflow" and not needs_static_sizes(group_sizes):
         return _by_slices(experts, rows, group_sizes, mask, training)
     block = block_size(rows.shape[0], len(experts))
     parts = [_Part(expert, training) for expert in experts]
