@@ -75,7 +75,7 @@ def sparse():
 
 def network(feed):
     window = keras.Input((LENGTH,), dtype="int32")
-    places = ops.arange(LENGTH)
+    places = ops.zeros_like(window) + ops.arange(LENGTH)
     x = layers.Embedding(128, FEATURES)(window) + layers.Embedding(LENGTH, FEATURES)(places)
     for _ in range(BLOCKS):
         x = block(x, feed())

@@ -88,6 +88,8 @@ class CascadeMoE(Mixture):
     [[-1], [0]]
     """
 
+    needs_gate = False
+
     def __init__(
         self,
         base,

@@ -24,12 +24,13 @@ class Mixture(MoELayer):
     """
 
     hands_masks_on = True
+    needs_gate = True
 
     def __init__(self, experts, gate, **kwargs):
         # No autocast: each expert and the gate cast the inputs to their own dtype.
         super().__init__(autocast=False, **kwargs)
         self.experts = as_expert_set(experts)
-        if gate is not None:
+        if gate is not None or self.needs_gate:
             check_layers([gate])
         self.gate = gate
 

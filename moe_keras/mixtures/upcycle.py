@@ -67,7 +67,7 @@ def upcycle(model, layers, num_experts, top_k=2, gate=None, noise=0.0, seed=None
     >>> dense = keras.Sequential([keras.Input((4,)), *block])
     >>> sparse = upcycle(dense, ["wide"], num_experts=4)
     >>> x = np.random.default_rng(0).normal(size=(3, 4))
-    >>> np.allclose(dense(x), sparse(x), atol=1e-6)
+    >>> np.allclose(dense.predict(x, verbose=0), sparse.predict(x, verbose=0), atol=1e-6)
     True
     """
     num_experts = positive_integer("num_experts", num_experts)

@@ -45,12 +45,12 @@ def test_a_quantized_model_is_loaded(name, tmp_path):
     np.testing.assert_array_equal(to_numpy(again(x)), to_numpy(model(x)))
 
 
-def test_many_stacked_experts_are_blocked():
+def test_stacked_experts_are_blocked():
     def first(count, dispatch="auto"):
         stack = moe.StackedMLP(count, intermediate_dim=2)
         mixture = moe.SparseMoE(stack, moe.TopKGate(count), dispatch=dispatch)
         return type(mixture._dispatchers[0]).__name__
 
-    assert first(4) == "GroupedDispatcher"
+    assert first(4) == "BlockedDispatcher"
     assert first(1024) == "BlockedDispatcher"
     assert first(1024, "grouped") == "GroupedDispatcher"

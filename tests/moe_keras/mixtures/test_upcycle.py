@@ -128,7 +128,7 @@ def test_one_expert_a_token_changes_the_outputs_and_says_so():
         upcycled = upcycle(model, ["wide"], 4, top_k=1)
     assert not np.allclose(to_numpy(upcycled(ROWS)), to_numpy(model(ROWS)), atol=1e-3)
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.simplefilter("error", UserWarning)
         upcycle(of_rows(), ["wide"], 4, top_k=1, gate=lambda: TopKGate(4, top_k=1))
 
 

@@ -70,7 +70,7 @@ def trained(name, make_experts, indices, num_experts, run=lambda compute: comput
 
     def compute():
         output = mixture(inputs.value)
-        return keras.ops.sum(slopes * output), output
+        return keras.ops.sum(keras.ops.multiply(output, slopes)), output
 
     variables = [inputs, *mixture.trainable_variables]
     results = run(lambda: output_and_gradients(compute, variables))()

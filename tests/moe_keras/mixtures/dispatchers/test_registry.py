@@ -78,6 +78,8 @@ def chosen(dispatch, experts, compiled, monkeypatch):
 )
 def test_which_one_runs(dispatch, stacked, compiled, expected, monkeypatch):
     experts = StackedMLP(3, 4) if stacked else ExpertList(powers_of_10())
+    if keras.backend.backend() == "torch" and compiled and expected == "BlockedDispatcher":
+        expected = "DenseDispatcher"  # its compilers know no loop
     assert chosen(dispatch, experts, compiled, monkeypatch) == expected
 
 
