@@ -40,7 +40,7 @@ def computed(sizes, run, dtype="float32"):
 
     def compute():
         y = ragged_dot(x.value, w.value, np.array(sizes))
-        return ops.sum(ops.cast(y, "float32") * SLOPES), y
+        return ops.sum(ops.multiply(ops.cast(y, "float32"), SLOPES)), y
 
     return run(lambda: output_and_gradients(compute, [x, w]))()
 
