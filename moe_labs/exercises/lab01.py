@@ -435,10 +435,10 @@ def _weighs_the_experts_of_each_class(gate_class, random):
 
 
 def _learns_whom_to_trust(gate_class, random):
-    """Six images, of which each class should listen to another expert in turn: too much to fit for
-    a gate that does not look at the image, or treats the classes alike."""
-    images, classes, experts = 6, 4, 3
-    features = numbers(random, images, 8)
+    """Twelve images, of which each class should listen to another expert in turn: too much to fit
+    for a gate that does not look at the whole image, or treats the classes alike."""
+    images, classes, experts = 12, 4, 3
+    features = numbers(random, images, 16)
     best = np.add.outer(random.permutation(images), random.permutation(classes)) % experts
     gate = gate_class(num_classes=classes, num_experts=experts)
     require_learning(gate, features, np.eye(experts, dtype="float32")[best], "gate")

@@ -196,9 +196,11 @@ def _answers_of_trees(random):
     experts, classes = sizes(random, 2, low=3, high=5)
     empty = random.integers(experts)
     said = random.dirichlet(np.ones(classes), (24, experts))
+    said[:4] = random.dirichlet(np.full(classes, 50), (4, experts))  # the largest is small
     clusters = random.choice(np.delete(np.arange(experts), empty), 24)
     likely = said[np.arange(24), clusters].argmax(axis=1)
-    labels = np.where(random.random(24) < 0.5, likely, random.integers(classes, size=24))
+    is_likely = (random.random(24) < 0.5) | (np.arange(24) < 4)
+    labels = np.where(is_likely, likely, random.integers(classes, size=24))
     rows = [
         (int(label), int(cluster), [0.0], each.tolist())
         for label, cluster, each in zip(labels, clusters, said, strict=True)

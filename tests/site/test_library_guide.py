@@ -10,7 +10,7 @@ from tiny_dataset import tiny_dataset
 from moe_keras import data
 
 GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "library.md"
-WATCH, PADDING, DATASET, RUNS = re.findall(
+WATCH, COMPILED, PADDING, DATASET, RUNS = re.findall(
     r"```python\n(.*?)```", GUIDE.read_text("utf-8"), re.DOTALL
 )
 

@@ -52,12 +52,13 @@ def powers_of_10():
     return [keras.layers.Rescaling(10.0**e) for e in range(3)]
 
 
-ROUTING = Routing(INDICES, np.ones((6, 2), "float32"), np.ones((6, 3), "float32") / 3)
+def routing():
+    return Routing(INDICES, np.ones((6, 2), "float32"), np.ones((6, 3), "float32") / 3)
 
 
 def chosen(dispatch, experts, compiled, monkeypatch):
     monkeypatch.setattr(registry, "needs_static_sizes", lambda indices: compiled)
-    found = first_that_works(candidates(dispatch, experts), ROUTING, experts, TOKENS)
+    found = first_that_works(candidates(dispatch, experts), routing(), experts, TOKENS)
     return type(found).__name__
 
 
@@ -96,10 +97,10 @@ class DropsElsewhere(Elsewhere):
 
 def test_another_takes_the_place_of_what_does_not_work_here_unless_it_drops():
     experts = ExpertList(powers_of_10())
-    dispatcher = first_that_works(candidates(Elsewhere()), ROUTING, experts, TOKENS)
+    dispatcher = first_that_works(candidates(Elsewhere()), routing(), experts, TOKENS)
     assert type(dispatcher) is DISPATCHERS["grouped"]
     with pytest.raises(ValueError, match=r"works on \w+. Received: DropsElsewhere"):
-        first_that_works(candidates(DropsElsewhere()), ROUTING, experts, TOKENS)
+        first_that_works(candidates(DropsElsewhere()), routing(), experts, TOKENS)
 
 
 @pytest.mark.parametrize("wrong", ["quick", None, 3, Dispatcher])
