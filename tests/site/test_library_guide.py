@@ -10,7 +10,7 @@ from tiny_dataset import tiny_dataset
 from moe_keras import data
 
 GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "library.md"
-WATCH, COMPILED, PADDING, DATASET, RUNS = re.findall(
+WATCH, STACKED, PADDING, DATASET, RUNS = re.findall(
     r"```python\n(.*?)```", GUIDE.read_text("utf-8"), re.DOTALL
 )
 
@@ -26,6 +26,11 @@ def test_a_router_is_watched():
     # Two assignments for each of 64 tokens, over 4 experts.
     assert np.sum(scope["load"].result()) == pytest.approx(1)
     assert np.sum(scope["load"].counts) == 128
+
+
+def test_experts_in_one_stack(capsys):
+    run(STACKED)
+    assert capsys.readouterr().out == "(2, 5, 16)\n(6, 2)\n"
 
 
 def test_padding_changes_nothing():
