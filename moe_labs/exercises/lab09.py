@@ -195,12 +195,12 @@ def _answers_of_trees(random):
     """What trees say: label, cluster and probabilities of all trees, one cluster without rows."""
     experts, classes = sizes(random, 2, low=3, high=5)
     empty = random.integers(experts)
-    said = random.dirichlet(np.ones(classes), (24, experts))
+    said = random.dirichlet(np.ones(classes), (60, experts))
     said[:4] = random.dirichlet(np.full(classes, 50), (4, experts))  # the largest is small
-    clusters = random.choice(np.delete(np.arange(experts), empty), 24)
-    likely = said[np.arange(24), clusters].argmax(axis=1)
-    is_likely = (random.random(24) < 0.5) | (np.arange(24) < 4)
-    labels = np.where(is_likely, likely, random.integers(classes, size=24))
+    clusters = random.choice(np.delete(np.arange(experts), empty), 60)
+    likely = said[np.arange(60), clusters].argmax(axis=1)
+    is_likely = (random.random(60) < 0.5) | (np.arange(60) < 4)
+    labels = np.where(is_likely, likely, random.integers(classes, size=60))
     rows = [
         (int(label), int(cluster), [0.0], each.tolist())
         for label, cluster, each in zip(labels, clusters, said, strict=True)
