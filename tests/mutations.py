@@ -8,6 +8,8 @@ import pytest
 
 from moe_labs.exercises import exercises_of
 
+OCCASIONS = [f"occasion {number}" for number in range(5)]
+
 
 def blank(*args, **kwargs):
     """What a student's copy holds before anything is written."""
@@ -37,7 +39,10 @@ class MutationTests:
             metafunc.parametrize("name", exercises)
 
     def exercise(self, name):
-        return exercises_of(self.lab)[name]
+        """The exercise as in a fresh notebook: its first check draws the first cases."""
+        exercise = exercises_of(self.lab)[name]
+        exercise._checks = 0
+        return exercise
 
     def test_every_exercise_is_tried(self):
         assert set(self.right) == set(self.wrong) == set(exercises_of(self.lab))
@@ -62,6 +67,22 @@ class MutationTests:
         assert "not right yet. " in capsys.readouterr().out
         with pytest.raises(AssertionError, match="not right yet"):
             exercise.require()
+
+    @pytest.mark.nightly
+    @pytest.mark.parametrize("occasion", OCCASIONS)
+    def test_wrong_answers_are_refused_whatever_is_drawn(self, name, answer, occasion):
+        exercise = self.exercise(name)
+        exercise._answer = answer
+        status, message = exercise._judge(occasion)
+        assert status != "right", message
+
+    @pytest.mark.nightly
+    @pytest.mark.parametrize("occasion", OCCASIONS)
+    def test_right_answers_pass_whatever_is_drawn(self, name, answer, occasion):
+        exercise = self.exercise(name)
+        exercise._answer = answer
+        status, message = exercise._judge(occasion)
+        assert status == "right", message
 
     def test_each_listed_mistake_hears_its_own_message(self, name, mistake, capsys):
         wrong, message = mistake
