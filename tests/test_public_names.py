@@ -110,6 +110,8 @@ MOST_NAMES = 90  # what a newcomer can overlook
 ADDED = {
     # "Name": "what it is for",
     "CascadeMoE": "experts at a fraction of their cost: asked only where the base is unsure",
+    "ExpertParallelDispatcher": "experts on several devices, to which tokens travel",
+    "expert_parallel_layout": "which device holds which experts of a StackedMLP",
     "fit_threshold": "which inputs a CascadeMoE defers, for a wanted share or cost",
     "GaussianMoE": "regression with a likelihood: answers with a distribution",
     "GroupLimitedGate": "the gate of today's language models, DeepSeek-V3's",

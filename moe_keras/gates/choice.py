@@ -3,6 +3,7 @@
 from keras import ops
 
 from moe_keras.masks import drop_choices
+from moe_keras.ops.largest import largest
 
 
 def choose(logits, probabilities, top_k, scores=None, mask=None):
@@ -34,7 +35,7 @@ def choose(logits, probabilities, top_k, scores=None, mask=None):
     >>> ops.convert_to_numpy(choice["weights"]).round(3).tolist()  # 0.5 / 0.8, 0.3 / 0.8
     [[0.625, 0.375]]
     """
-    indices = ops.top_k(probabilities if scores is None else scores, top_k)[1]  # (..., k)
+    indices = largest(probabilities if scores is None else scores, top_k)[1]  # (..., k)
     if top_k == 1:
         weights = ops.take_along_axis(probabilities, indices, axis=-1)
     else:

@@ -7,6 +7,7 @@ from moe_keras.arguments import non_negative_float, positive_integer, positive_n
 from moe_keras.gates.bias_balanced import BiasBalancedGate
 from moe_keras.gates.choice import choose, spread
 from moe_keras.losses import sequence_balance_loss
+from moe_keras.ops.largest import largest
 
 LOG_SCORES = {"sigmoid": ops.log_sigmoid, "softmax": ops.log_softmax}
 
@@ -148,7 +149,7 @@ class GroupLimitedGate(BiasBalancedGate):
         if training and self.trainable:
             self._update(indices, mask)
         if training and self.sequence_loss:
-            unbiased = ops.top_k(scores, self.top_k)[1]
+            unbiased = largest(scores, self.top_k)[1]
             loss = sequence_balance_loss(probabilities, unbiased, mask)
             self.add_loss(self.sequence_loss * loss)
         return {
@@ -164,9 +165,9 @@ class GroupLimitedGate(BiasBalancedGate):
             return scores
         by_group = (*ops.shape(scores)[:-1], self.num_groups, self.group_size)
         grouped = ops.reshape(scores, by_group)
-        best = ops.top_k(grouped, min(self.group_top_k, self.group_size))[0]
+        best = largest(grouped, min(self.group_top_k, self.group_size))[0]
         best = ops.sum(best, axis=-1)  # (..., G)
-        groups = ops.top_k(best, self.top_groups)[1]  # (..., top_groups)
+        groups = largest(best, self.top_groups)[1]  # (..., top_groups)
         chosen = spread(ops.ones_like(groups, dtype=scores.dtype), groups, self.num_groups)
         grouped = ops.where(ops.expand_dims(chosen, -1) > 0, grouped, float("-inf"))
         return ops.reshape(grouped, ops.shape(scores))

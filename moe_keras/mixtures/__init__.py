@@ -3,7 +3,12 @@
 from moe_keras.mixtures.cascade import CascadeMoE
 from moe_keras.mixtures.combine import Combine, combine
 from moe_keras.mixtures.dense import DenseMoE
-from moe_keras.mixtures.dispatchers import CapacityDispatcher, Dispatcher
+from moe_keras.mixtures.dispatchers import (
+    CapacityDispatcher,
+    Dispatcher,
+    ExpertParallelDispatcher,
+    expert_parallel_layout,
+)
 from moe_keras.mixtures.expert_choice import ExpertChoiceMoE
 from moe_keras.mixtures.gaussian import GaussianMoE
 from moe_keras.mixtures.hierarchical import HierarchicalMoE
@@ -20,6 +25,7 @@ __all__ = [
     "DenseMoE",
     "Dispatcher",
     "ExpertChoiceMoE",
+    "ExpertParallelDispatcher",
     "GaussianMoE",
     "HierarchicalMoE",
     "MultiGateMoE",
@@ -27,5 +33,6 @@ __all__ = [
     "SoftMoE",
     "SparseMoE",
     "combine",
+    "expert_parallel_layout",
     "upcycle",
 ]

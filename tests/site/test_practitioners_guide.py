@@ -1,30 +1,31 @@
-"""Every example of the practitioners' guide runs by itself and does what the guide says."""
+"""Every example of the practitioners' guides runs by itself and does what the guide says."""
 
 import re
 from pathlib import Path
 
 import pytest
 
-GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "practitioners.md"
+GUIDES = Path(__file__).parents[2] / "docs" / "guides"
 BLOCK = re.compile(r"^## (.*?)\n|```python\n(.*?)```", re.DOTALL | re.MULTILINE)
 
 
 def examples():
     """Each block of code, named by its section and its place there."""
-    section, count = "", 0
-    for title, code in BLOCK.findall(GUIDE.read_text("utf-8")):
-        if title:
-            section, count = title, 0
-        else:
-            count += 1
-            yield pytest.param(section, count, code, id=f"{section} {count}")
+    for guide in ("practitioners.md", "scaling.md"):
+        section, count = "", 0
+        for title, code in BLOCK.findall((GUIDES / guide).read_text("utf-8")):
+            if title:
+                section, count = title, 0
+            else:
+                count += 1
+                yield pytest.param(section, count, code, id=f"{guide} {section} {count}")
 
 
 @pytest.mark.parametrize(("section", "place", "code"), examples())
 def test_example(section, place, code, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     scope = {}
-    exec(compile(code, f"{GUIDE.name}, {section}", "exec"), scope)
+    exec(compile(code, section, "exec"), scope)
     if (section, place) == ("Several tasks", 1):
         found = scope["model"].evaluate(scope["x"], scope["y"], return_dict=True, verbose=0)
         assert found["digit_accuracy"] > 0.9
