@@ -77,7 +77,7 @@ test-backends: $(STAMP) build/backends/.installed  ## the layers on JAX and PyTo
 	for backend in jax torch; do \
 	    KERAS_BACKEND=$$backend MOE_KERAS_SAVED=$(CURDIR)/build/saved $(OTHERS) pytest \
 	        $(PARTS:%=tests/moe_keras/%) $(PARTS:%=moe_keras/%) \
-	        tests/moe_keras/backends tests/moe_keras/distribution tests/moe_keras/test_layer_contract.py \
+	        tests/moe_keras/backends tests/moe_keras/distribution tests/moe_keras/test_*.py \
 	        tests/test_examples.py || exit 1; \
 	done
 

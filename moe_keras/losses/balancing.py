@@ -11,6 +11,8 @@ from moe_keras.shapes import expect_shape
 # So many standard deviations from the threshold an expert is in or out for certain: the density
 # of the noise, exp(-15^2 / 2), is 0 in float32.
 CERTAIN = 15.0
+# Smaller noise is none: its square, which a gradient divides by, would be 0 in float32.
+LEAST_NOISE = 1e-18
 
 
 def load_balancing_loss(probabilities, indices, mask=None):
@@ -132,9 +134,9 @@ def _chance(logits, noisy_logits, noise_scale, top_k):
     margin = logits - threshold
     # Divided only where noise could change the choice: elsewhere the quotient may overflow, and
     # its gradient be 0 * infinity.
-    open_ = ops.logical_and(
-        ops.abs(margin) < CERTAIN * noise_scale, ops.not_equal(logits + noise_scale, logits)
-    )
+    changes = ops.not_equal(logits + noise_scale, logits)
+    open_ = ops.logical_and(ops.abs(margin) < CERTAIN * noise_scale, changes)
+    open_ = ops.logical_and(open_, noise_scale > LEAST_NOISE)
     z = margin / ops.where(open_, noise_scale, 1)
     z = ops.where(open_, z, CERTAIN * ops.sign(margin))
     return 0.5 * (1 + ops.erf(z / math.sqrt(2)))

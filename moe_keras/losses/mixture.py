@@ -4,7 +4,7 @@ from keras import ops
 
 from moe_keras.losses.tokens import mean
 from moe_keras.precision import float32_or_better
-from moe_keras.shapes import expect_shape, shapes_agree
+from moe_keras.shapes import expect_shape, flat_size, shapes_agree
 
 
 def cooperative_loss(logits, outputs, targets):
@@ -97,5 +97,7 @@ def _errors(outputs, targets):
                 f"of shape {tuple(targets.shape)}"
             )
     errors = [ops.subtract(targets, output) for output in outputs]
-    flat = [ops.reshape(error, (ops.shape(error)[0], -1)) for error in errors]
+    flat = [
+        ops.reshape(error, (ops.shape(error)[0], flat_size(error.shape[1:]))) for error in errors
+    ]
     return ops.stack(flat, axis=1)

@@ -6,6 +6,7 @@ from keras import ops
 from moe_keras.masks import drop_choices, fill_groups, weigh
 from moe_keras.mixtures.combine import check_shapes
 from moe_keras.mixtures.mixture import Mixture
+from moe_keras.ops.take_rows import take_rows
 from moe_keras.precision import as_float
 
 
@@ -83,14 +84,14 @@ class ExpertChoiceMoE(Mixture):
             for x in (rows, choice["token_indices"] >= 0, choice["token_weights"])
         )
         tokens = ops.reshape(inputs, (-1, *token))  # (B T, ...)
-        groups = ops.take(tokens, rows, axis=0)  # (E, B capacity, ...)
+        groups = take_rows(tokens, rows)  # (E, B capacity, ...)
         masks = {}
         if mask is not None:
             groups = fill_groups(groups, there)
             masks["row_mask"] = there
             if len(mask.shape) > 2:  # a mask inside tokens goes where its token goes
                 inside = ops.reshape(mask, (-1, *ops.shape(mask)[2:]))
-                masks["mask"] = ops.take(inside, rows, axis=0)
+                masks["mask"] = take_rows(inside, rows)
         answers = as_float(self.experts.run(groups, training=training, **masks))
         answer = ops.shape(answers)[2:]  # from (E, B capacity, *answer)
         answers = ops.reshape(answers, (num_experts * batch * capacity, *answer))

@@ -7,6 +7,7 @@ from moe_keras.masks import clear_padding
 from moe_keras.mixtures.combine import check_shapes
 from moe_keras.mixtures.mixture import Mixture
 from moe_keras.precision import as_float
+from moe_keras.shapes import flat_size
 
 
 @keras.saving.register_keras_serializable(package="moe_keras")
@@ -93,7 +94,8 @@ class SoftMoE(Mixture):
         answers = self.experts.run(groups, row_mask=there, training=training)
         answers = as_float(answers)  # (E, B S, *answer)
         answer = ops.shape(answers)[2:]
-        answers = ops.reshape(answers, (num_experts, batch, per_expert, -1))  # (E, B, S, F)
+        flat = (num_experts, batch, per_expert, flat_size(answers.shape[2:]))
+        answers = ops.reshape(answers, flat)  # (E, B, S, F)
         combine = ops.cast(weights["combine"], answers.dtype)  # (B, T, E, S)
         outputs = ops.einsum("btes,ebsf->btf", combine, answers)  # (B, T, F)
         return ops.reshape(outputs, (*ops.shape(inputs)[:2], *answer))

@@ -3,6 +3,7 @@
 import keras
 
 from moe_keras.layer import MoELayer
+from moe_keras.masks import kept_mask, put_masks
 
 SHARED = "shared"  # of all tasks: their experts, and what the shared experts of a next level see
 
@@ -25,14 +26,22 @@ class TaskLayer(MoELayer):
         if not any(mask is not None for mask in previous_mask.values()):
             return None
         symbols = {name: keras.KerasTensor(x.shape, x.dtype) for name, x in inputs.items()}
-        outputs = self.compute_output_spec(symbols)
+        return self.output_masks(inputs, self.compute_output_spec(symbols), previous_mask)
 
-        def mask_of(task):
-            mask, shape = previous_mask[task], tuple(outputs[task].shape)
-            masked = () if mask is None else tuple(inputs[task].shape)[: len(mask.shape)]
-            return mask if shape[:-1][: len(masked)] == masked else None
+    def output_masks(self, inputs, outputs, mask):
+        if not isinstance(inputs, dict):
+            return super().output_masks(inputs, outputs, mask)
+        return {
+            task: None if mask[task] is None else kept_mask(y.shape, mask[task], inputs[task].shape)
+            for task, y in outputs.items()
+        }
 
-        return {task: mask_of(task) for task in outputs}
+    def _set_mask_metadata(self, inputs, outputs, previous_mask):
+        # As in `MoELayer`: the outputs are there, and need not be made again.
+        if not isinstance(inputs, dict):
+            super()._set_mask_metadata(inputs, outputs, previous_mask)
+        elif any(mask is not None for mask in previous_mask.values()):
+            put_masks(outputs, self.output_masks(inputs, outputs, previous_mask))
 
 
 def check_tasks(tasks, source):

@@ -12,6 +12,7 @@ from moe_keras.arguments import positive_number
 from moe_keras.mixtures.dispatchers.dispatcher import Dispatcher
 from moe_keras.mixtures.dispatchers.order import order_by_expert
 from moe_keras.mixtures.dispatchers.places import fill_places, take_back
+from moe_keras.ops.take_rows import take_rows
 
 
 class Plan(NamedTuple):
@@ -100,7 +101,7 @@ class CapacityDispatcher(Dispatcher):
         filled = ops.minimum(order.counts, self._num_filled(routing))  # (E,)
         taken = slot < ops.expand_dims(filled, -1)  # (E, S)
         row = ops.where(taken, ops.expand_dims(order.starts, -1) + slot, 0)  # (E, S)
-        tokens = ops.take(queue, ops.take(order.choices, row) % num_tokens)  # (E, S)
+        tokens = take_rows(queue, take_rows(order.choices, row) % num_tokens)  # (E, S)
 
         kept = self._kept(routing, nth)  # (T, k)
         # A dropped choice reads any slot, with weight 0.

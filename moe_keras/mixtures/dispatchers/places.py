@@ -4,6 +4,7 @@ from keras import ops
 
 from moe_keras.masks import fill_groups
 from moe_keras.mixtures.combine import combine
+from moe_keras.ops.take_rows import take_rows
 
 
 def fill_places(tokens, token_in_place, taken):
@@ -22,7 +23,7 @@ def fill_places(tokens, token_in_place, taken):
     >>> ops.convert_to_numpy(groups).tolist()
     [[6.0, 6.0]]
     """
-    groups = ops.take(tokens, token_in_place, axis=0)  # (N, S, ...)
+    groups = take_rows(tokens, token_in_place)  # (N, S, ...)
     return fill_groups(groups, taken)
 
 

@@ -36,7 +36,8 @@ def dense(seed=0, units=3, **kwargs):
 
 def normalized():
     layers = [dense(1, 4, activity_regularizer="l2"), keras.layers.BatchNormalization()]
-    return keras.Sequential([*layers, dense(2, activation="tanh", activity_regularizer="l1")])
+    # Not "l1": one row, normalized, is 0 but for rounding, and it would learn from that sign.
+    return keras.Sequential([*layers, dense(2, activation="tanh", activity_regularizer="l2")])
 
 
 def convolutional():
@@ -114,10 +115,7 @@ def reference():
     ("dispatch", "way"),
     [(d, w) for d in DISPATCHERS for w in WAYS if (d, w) != ("grouped", "eager")],
 )
-def test_a_step_is_the_same(name, dispatch, way, reference, request):
-    if name == "a mixture" and way == "XLA" and BACKEND == "tensorflow":
-        reason = "under XLA an expert of a mixture inside an expert learns though nobody chose it"
-        request.applymarker(pytest.mark.xfail(reason=reason, strict=True))
+def test_a_step_is_the_same(name, dispatch, way, reference):
     found, _ = after_a_step(EXPERTS[name], dispatch, way)
     for a, b in zip(found, reference[name][0], strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
