@@ -1,4 +1,4 @@
-"""keras-hub's backbones give the same when accelerated: outputs, losses, gradients, files."""
+"""keras-hub's backbones give the same when accelerated: outputs, losses, gradients, texts."""
 
 import keras
 import numpy as np
@@ -81,6 +81,17 @@ def test_what_is_saved_is_keras_hubs_model(name, tmp_path):
     loaded = keras.models.load_model(tmp_path / "model.keras")
     assert type(loaded) is type(model)
     np.testing.assert_allclose(loaded(inputs()), model(inputs()), rtol=1e-4, atol=1e-4)
+
+
+def test_texts():
+    prompt = {"token_ids": np.array([[3, 5, 0, 0, 0]]), "padding_mask": [[1, 1, 0, 0, 0]]}
+    prompt = {key: np.array(value, "int32") for key, value in prompt.items()}
+    model = models.MixtralCausalLM(backbone("Mixtral"), preprocessor=None)
+    model.compile(sampler="greedy")
+    before = model.generate(prompt, stop_token_ids=None)["token_ids"]
+    accelerate(model)
+    after = model.generate(prompt, stop_token_ids=None)["token_ids"]
+    np.testing.assert_array_equal(after, before)
 
 
 @pytest.mark.parametrize("name", ["Mixtral", "gpt-oss"])
