@@ -115,6 +115,7 @@ ADDED = {
     "fit_threshold": "which inputs a CascadeMoE defers, for a wanted share or cost",
     "GaussianMoE": "regression with a likelihood: answers with a distribution",
     "GroupLimitedGate": "the gate of today's language models, DeepSeek-V3's",
+    "accelerate": "keras-hub's mixtures at the cost of k experts a token instead of all",
     "upcycle": "from a dense model to a mixture",
     "MultiGateMoE": "several tasks that share experts",
     "ProgressiveExtraction": "several tasks that share some experts, and each has others",

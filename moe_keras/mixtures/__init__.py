@@ -1,5 +1,6 @@
 """Mixtures of experts: layers that run a gate and experts and weigh the experts' outputs."""
 
+from moe_keras.mixtures.accelerate import accelerate
 from moe_keras.mixtures.cascade import CascadeMoE
 from moe_keras.mixtures.combine import Combine, combine
 from moe_keras.mixtures.dense import DenseMoE
@@ -32,6 +33,7 @@ __all__ = [
     "ProgressiveExtraction",
     "SoftMoE",
     "SparseMoE",
+    "accelerate",
     "combine",
     "expert_parallel_layout",
     "upcycle",
