@@ -3,6 +3,7 @@
 import keras
 
 from moe_keras.layer import MoELayer
+from moe_keras.masks import kept_mask, put_masks
 
 SHARED = "shared"  # of all tasks: their experts, and what the shared experts of a next level see
 
@@ -12,6 +13,7 @@ class TaskLayer(MoELayer):
 
     Call arguments:
         inputs: tensor, the same for all tasks, or a dict of tensors by the tasks' names.
+        mask: boolean tensor of the first axes of all inputs, or a dict of such and of `None`.
     """
 
     def __init__(self, **kwargs):
@@ -19,20 +21,23 @@ class TaskLayer(MoELayer):
         super().__init__(autocast=False, **kwargs)
 
     def compute_mask(self, inputs, previous_mask):
-        """An output that still has the masked axes of its task's input keeps their mask."""
-        if not isinstance(inputs, dict):
-            return super().compute_mask(inputs, previous_mask)
-        if not any(mask is not None for mask in previous_mask.values()):
+        if all(mask is None for mask in keras.tree.flatten(previous_mask)):
             return None
-        symbols = {name: keras.KerasTensor(x.shape, x.dtype) for name, x in inputs.items()}
-        outputs = self.compute_output_spec(symbols)
+        symbols = keras.tree.map_structure(lambda x: keras.KerasTensor(x.shape, x.dtype), inputs)
+        return self.output_masks(inputs, self.compute_output_spec(symbols), previous_mask)
+
+    def output_masks(self, inputs, outputs, mask):
+        """An output that still has the masked axes of its task's input keeps their mask."""
 
         def mask_of(task):
-            mask, shape = previous_mask[task], tuple(outputs[task].shape)
-            masked = () if mask is None else tuple(inputs[task].shape)[: len(mask.shape)]
-            return mask if shape[:-1][: len(masked)] == masked else None
+            own, tensor = (x.get(task) if isinstance(x, dict) else x for x in (mask, inputs))
+            return None if own is None else kept_mask(outputs[task].shape, own, tensor.shape)
 
         return {task: mask_of(task) for task in outputs}
+
+    def _set_mask_metadata(self, inputs, outputs, previous_mask):
+        # Keras would ask `compute_mask`, which has to make other outputs: see `MoELayer`.
+        put_masks(outputs, self.output_masks(inputs, outputs, previous_mask))
 
 
 def check_tasks(tasks, source):
