@@ -25,7 +25,7 @@ def read_json(path, shape, advice=""):
     path = Path(path)
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # no text, no JSON, or too long a number
         raise ValueError(
             f"Expected a JSON file. Received: {path}, which is damaged ({error}). {advice}".strip()
         ) from None

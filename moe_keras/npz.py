@@ -3,7 +3,6 @@
 import math
 import os
 import zipfile
-import zlib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,19 +10,9 @@ import numpy as np
 
 from moe_common.files import replacing
 
-# What NumPy and zipfile raise on files that are cut short, garbled or hold pickled objects.
-_UNREADABLE = (
-    ValueError,
-    EOFError,
-    OSError,
-    KeyError,
-    RuntimeError,
-    zipfile.BadZipFile,
-    zlib.error,
-    NotImplementedError,
-    MemoryError,
-)
 ENCRYPTED = 1  # a bit of a member's flags
+# Keras's, of which NumPy's files know no more than how many bytes a number has.
+FLOATS_OF_OTHERS = ("bfloat16", "float8_e4m3fn", "float8_e5m2")
 
 
 class Header(NamedTuple):
@@ -58,18 +47,20 @@ def read_npz(path, advice="", check=None):
     except OSError as error:
         raise _not_opened(path, error, advice) from error
     with stream:
+        # A garbled file makes NumPy and zipfile raise errors of a dozen kinds, those of a tokenizer
+        # and of each compression among them.
         try:
             if not zipfile.is_zipfile(stream):
                 raise ValueError("not a .npz archive, or cut short")
             headers = _headers(stream)
-        except _UNREADABLE as error:
+        except Exception as error:
             raise _unreadable(path, error, advice) from error
         if check:
             check(headers)
         try:
             with np.load(stream, allow_pickle=False) as file:
                 return {name: file[name] for name in file.files}
-        except _UNREADABLE as error:
+        except Exception as error:
             raise _unreadable(path, error, advice) from error
 
 
@@ -126,6 +117,16 @@ def _not_opened(path, error, advice):
             "Change its permissions, or those of its folder."
         )
     return OSError(f"Expected a .npz file that can be read. Received: {path} ({error})")
+
+
+def in_numpys_dtype(array):
+    """The array, in float32 if it is of a float that NumPy's files do not know.
+
+    >>> import ml_dtypes
+    >>> in_numpys_dtype(np.array([0.5], ml_dtypes.bfloat16))
+    array([0.5], dtype=float32)
+    """
+    return array.astype("float32") if array.dtype.name in FLOATS_OF_OTHERS else array
 
 
 def write_npz(path, arrays, compress):

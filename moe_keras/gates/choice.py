@@ -2,6 +2,7 @@
 
 from keras import ops
 
+from moe_keras.losses.tokens import one_hot
 from moe_keras.masks import drop_choices
 from moe_keras.ops.largest import largest
 
@@ -51,7 +52,7 @@ def spread(weights, indices, num_experts):
 
     Args:
         weights: tensor of shape (..., k).
-        indices: tensor of shape (..., k), no expert twice; `NO_EXPERT` for none.
+        indices: tensor of shape (..., k), no expert twice; one out of range is none.
         num_experts: Integer, E.
 
     Returns:
@@ -64,5 +65,5 @@ def spread(weights, indices, num_experts):
     >>> ops.convert_to_numpy(spread(weights, indices, num_experts=3)).tolist()
     [[0.25, 0.0, 0.75]]
     """
-    places = ops.one_hot(indices, num_experts, dtype=weights.dtype)  # (..., k, E)
+    places = one_hot(indices, num_experts, weights.dtype)  # (..., k, E)
     return ops.sum(ops.expand_dims(weights, -1) * places, axis=-2)

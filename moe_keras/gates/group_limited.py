@@ -7,6 +7,7 @@ from moe_keras.arguments import non_negative_float, positive_integer, positive_n
 from moe_keras.gates.bias_balanced import BiasBalancedGate
 from moe_keras.gates.choice import choose, spread
 from moe_keras.losses import sequence_balance_loss
+from moe_keras.masks import clear_padding, drop_choices
 from moe_keras.ops.largest import largest
 
 LOG_SCORES = {"sigmoid": ops.log_sigmoid, "softmax": ops.log_softmax}
@@ -56,7 +57,8 @@ class GroupLimitedGate(BiasBalancedGate):
 
     Call arguments:
         inputs: tensor of shape (B, ..., D).
-        mask: boolean tensor of shape (B, ...); what is False does not count for bias and loss.
+        mask: boolean tensor of shape (B, ...); what is False chooses no expert, index -1, and does
+            not count for bias and loss.
 
     Returns:
         A dict: `"logits"` and `"probabilities"`, both of shape (B, ..., E), and `"weights"`, shape
@@ -137,7 +139,7 @@ class GroupLimitedGate(BiasBalancedGate):
         super().build(input_shape)
 
     def call(self, inputs, mask=None, training=None):
-        logits = self.dense(inputs)  # (B, ..., E)
+        logits = self.dense(clear_padding(inputs, mask))  # (B, ..., E)
         # In logarithms, so that weights are right where all scores are too small for a float.
         log_scores = LOG_SCORES[self.score](logits)
         scores, probabilities = ops.exp(log_scores), ops.softmax(log_scores)
@@ -146,6 +148,8 @@ class GroupLimitedGate(BiasBalancedGate):
         indices, weights = choice["indices"], choice["weights"]
         if not self.normalize:
             weights = ops.take_along_axis(scores, indices, axis=-1)
+        if mask is not None:
+            indices, weights = drop_choices(indices, weights, self.num_experts, mask)
         if training and self.trainable:
             self._update(indices, mask)
         if training and self.sequence_loss:

@@ -1,7 +1,10 @@
 """Balance loss within each sequence."""
 
-import keras
 from keras import ops
+
+from moe_keras.losses.tokens import checked_mask, one_hot
+from moe_keras.precision import float32_or_better
+from moe_keras.shapes import expect_shape
 
 
 def sequence_balance_loss(probabilities, indices, mask=None):
@@ -26,7 +29,8 @@ def sequence_balance_loss(probabilities, indices, mask=None):
         Scalar tensor.
 
     Raises:
-        ValueError: if there is no axis of tokens.
+        ValueError: if there is no axis of tokens, or indices or mask have other axes than the
+            probabilities.
 
     Reference:
         DeepSeek-AI (2024), DeepSeek-V3 technical report, equations (17) to (20).
@@ -44,24 +48,27 @@ def sequence_balance_loss(probabilities, indices, mask=None):
     >>> float(sequence_balance_loss(probabilities, indices))
     2.0
     """
-    probabilities = ops.convert_to_tensor(probabilities)
+    probabilities, indices = float32_or_better(probabilities), ops.convert_to_tensor(indices)
     if len(probabilities.shape) < 3:
         raise ValueError(
             "Expected probabilities of sequences of tokens, (B, T, E). "
             f"Received: shape {tuple(probabilities.shape)}"
         )
-    dtype = keras.backend.result_type(probabilities.dtype, "float32")
     num_experts, top_k = probabilities.shape[-1], indices.shape[-1]
-    chosen = ops.sum(ops.one_hot(indices, num_experts, dtype=dtype), axis=-2)  # (B, ..., E)
-    here = ops.ones_like(chosen[..., :1]) if mask is None else ops.expand_dims(mask, -1)
-    tokens = _sums(ops.cast(here, dtype))  # (B, 1)
+    expected = (*probabilities.shape[:-1], top_k)
+    expect_shape("indices", indices.shape, expected, "the probabilities")
+    chosen = ops.sum(one_hot(indices, num_experts, probabilities.dtype), axis=-2)  # (B, ..., E)
+    here = ops.ones_like(probabilities[..., 0], dtype="bool")  # (B, ...)
+    if mask is not None:
+        here = checked_mask(mask, probabilities)
+    here = ops.expand_dims(here, -1)
+    tokens = _sums(ops.cast(here, probabilities.dtype))  # (B, 1)
 
     def mean(values):  # over a sequence's tokens: (B, E)
-        kept = ops.where(ops.cast(here, "bool"), ops.cast(values, dtype), 0)
-        return _sums(kept) / ops.maximum(tokens, 1)
+        return _sums(ops.where(here, values, 0)) / ops.maximum(tokens, 1)
 
     losses = num_experts * ops.sum(mean(chosen) / top_k * mean(probabilities), axis=-1)  # (B,)
-    sequences = ops.sum(ops.cast(tokens > 0, dtype))
+    sequences = ops.sum(ops.cast(tokens > 0, probabilities.dtype))
     return ops.sum(losses) / ops.maximum(sequences, 1)
 
 

@@ -2,6 +2,7 @@
 
 from keras import ops
 
+from moe_keras.masks import over_axes
 from moe_keras.precision import float32_or_better
 from moe_keras.shapes import expect_shape
 
@@ -15,7 +16,7 @@ def token_sum(values, mask=None):
     """
     values = float32_or_better(values)
     if mask is not None:
-        mask = _checked_mask(mask, values)
+        mask = checked_mask(mask, values)
         values = ops.where(ops.expand_dims(mask, -1), values, 0)
     return ops.sum(values, axis=_all_but_last(values))  # (E,)
 
@@ -30,7 +31,7 @@ def token_mean(values, mask=None):
     values = float32_or_better(values)
     if mask is None:
         return mean(values, axis=_all_but_last(values))  # (E,)
-    mask = _checked_mask(mask, values)
+    mask = checked_mask(mask, values)
     tokens = ops.sum(ops.cast(mask, values.dtype))
     return token_sum(values, mask) / ops.maximum(tokens, 1)
 
@@ -63,7 +64,16 @@ def _all_but_last(values):
     return tuple(range(len(values.shape) - 1))
 
 
-def _checked_mask(mask, values):
+def checked_mask(mask, values):
+    """The mask as a boolean for each token of `values` (..., E).
+
+    Raises:
+        ValueError: if its axes are not the first ones of the tokens'.
+    """
     mask = ops.cast(mask, "bool")
-    expect_shape("a mask", mask.shape, values.shape[:-1], "one entry for each token")
-    return mask
+    axes = tuple(values.shape[:-1])
+    expected = axes[: max(len(mask.shape), 1)]
+    expect_shape("a mask", mask.shape, expected, f"one entry for each token {axes}")
+    if len(mask.shape) == len(axes):
+        return mask
+    return ops.broadcast_to(over_axes(mask, values[..., 0]), ops.shape(values)[:-1])

@@ -66,12 +66,12 @@ class DenseMoE(Mixture):
         experts = list(self.experts)
         outputs = [
             call_expert(expert, shown, mask, training=training)
-            for expert, shown in zip(experts, _shown(inputs, weights, experts), strict=True)
+            for expert, shown in zip(experts, inputs_shown(inputs, weights, experts), strict=True)
         ]
         return combine(weights, outputs)
 
 
-def _shown(inputs, weights, experts):
+def inputs_shown(inputs, weights, experts):
     """What each expert sees: the inputs, with a stand-in for whole ones that have weight 0.
 
     `combine` takes no answer of weight 0, but 0 times its infinite slope would be no gradient. An

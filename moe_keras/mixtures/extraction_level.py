@@ -1,12 +1,16 @@
 """One level of experts and gates for several tasks."""
 
 import keras
+from keras import ops
 
+from moe_keras.experts.call_expert import call_expert
 from moe_keras.experts.expert_list import as_expert_set, check_distinct, check_layers
 from moe_keras.gates.choice import spread
+from moe_keras.masks import check_mask
 from moe_keras.mixtures.combine import check_shapes, combine
-from moe_keras.mixtures.dense import _weights
+from moe_keras.mixtures.dense import _weights, inputs_shown
 from moe_keras.mixtures.task_layer import SHARED, TaskLayer, deserialized
+from moe_keras.quantization import never_quantize
 from moe_keras.serialization import output_shape, serialize
 
 
@@ -29,6 +33,8 @@ class ExtractionLevel(TaskLayer):
 
     Call arguments:
         inputs: tensor that all see, or a dict of tensors, one for each task and `"shared"`.
+        mask: boolean tensor of the inputs' first axes, False for padding, or a dict of them and of
+            `None`; passed on to the experts and the gates.
         training: passed on to the experts and the gates.
 
     Returns:
@@ -47,6 +53,12 @@ class ExtractionLevel(TaskLayer):
                     "Expected a gate of its own for each task (with one for all it would be a "
                     f"DenseMoE). Received: '{gate.name}', the gate of '{task}', twice"
                 )
+
+    def __call__(self, *args, **kwargs):
+        outputs = super().__call__(*args, **kwargs)
+        for gate in self.gates.values():
+            never_quantize(gate)  # which may be a layer of any kind
+        return outputs
 
     def visible(self, task):
         """Names of the expert lists that a gate weighs, in the order of its weights."""
@@ -68,31 +80,62 @@ class ExtractionLevel(TaskLayer):
                 f"weights of '{gate.name}', the gate of '{task}',",
             )
 
-    def call(self, inputs, training=None):
-        inputs = self._for_each(inputs)
-        outputs = {
-            name: [expert(inputs[name], training=training) for expert in experts]
-            for name, experts in self.expert_sets.items()
-        }
-        answers = {}
+    def call(self, inputs, mask=None, training=None):
+        inputs, mask = self._with_masks(inputs, mask)
+        weights = {}
         for task, gate in self.gates.items():
-            seen = [output for name in self.visible(task) for output in outputs[name]]
-            weights = _all_weights(gate(inputs[task], training=training), gate)
-            answers[task] = combine(weights, seen)
-        return answers
+            answer = call_expert(gate, inputs[task], mask[task], training=training)
+            weights[task] = _all_weights(answer, gate)
+        outputs = {
+            name: [
+                call_expert(expert, shown, mask[name], training=training)
+                for expert, shown in zip(*self._shown(name, inputs[name], weights), strict=True)
+            ]
+            for name in self.expert_sets
+        }
+        return {
+            task: combine(own, [y for name in self.visible(task) for y in outputs[name]])
+            for task, own in weights.items()
+        }
 
-    def route(self, inputs, training=None):
+    def _shown(self, name, inputs, weights):
+        """The experts of a set, and what each sees: rows that any gate weighs, as in a DenseMoE."""
+        experts, weighed = list(self.expert_sets[name]), []
+        for task, own in weights.items():
+            visible = self.visible(task)
+            if name in visible:
+                before = visible[: visible.index(name)]
+                start = sum(len(self.expert_sets[other]) for other in before)
+                weighed.append(ops.abs(own[..., start : start + len(experts)]))
+        if not weighed or any(len(one.shape) != 2 for one in weighed):
+            return experts, [inputs] * len(experts)
+        return experts, inputs_shown(inputs, sum(weighed), experts)
+
+    def route(self, inputs, mask=None, training=None):
         """Routing of the inputs: for each gate's name the tensors that it gives.
 
         Args:
-            inputs, training: as in a call.
+            inputs, mask, training: as in a call.
         """
-        inputs = self._for_each(inputs)
-        answers = {task: gate(inputs[task], training=training) for task, gate in self.gates.items()}
+        inputs, mask = self._with_masks(inputs, mask)
+        answers = {
+            task: call_expert(gate, inputs[task], mask[task], training=training)
+            for task, gate in self.gates.items()
+        }
         return {
             task: answer if isinstance(answer, dict) else {"probabilities": answer}
             for task, answer in answers.items()
         }
+
+    def _with_masks(self, inputs, mask):
+        """Inputs and masks for each task and `"shared"`."""
+        inputs = self._for_each(inputs)
+        if not isinstance(mask, dict):
+            mask = dict.fromkeys(inputs, mask)
+        mask = {name: mask.get(name) for name in inputs}
+        for name, tensor in inputs.items():
+            check_mask(mask[name], tensor)
+        return inputs, mask
 
     def _for_each(self, inputs):
         """Inputs, or their shapes, for each task and `"shared"`."""

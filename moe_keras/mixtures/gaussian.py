@@ -4,9 +4,10 @@ import keras
 from keras import ops
 
 from moe_keras.arguments import positive_number
+from moe_keras.experts.call_expert import call_expert
 from moe_keras.losses.router import SMALLEST
 from moe_keras.mixtures.combine import check_shapes
-from moe_keras.mixtures.dense import _weights
+from moe_keras.mixtures.dense import _weights, inputs_shown
 from moe_keras.mixtures.mixture import Mixture
 from moe_keras.serialization import output_shape
 
@@ -41,6 +42,8 @@ class GaussianMoE(Mixture):
 
     Call arguments:
         inputs: what the experts and the gate take.
+        mask: boolean tensor of the inputs' first axes, False for padding; passed on to the experts
+            and the gate.
         training: passed on to the experts and the gate.
 
     Returns:
@@ -111,11 +114,17 @@ class GaussianMoE(Mixture):
                 name="raw_scales",
             )
 
-    def call(self, inputs, training=None):
-        weights = _weights(self.gate(inputs, training=training), self.gate)  # (..., E)
-        outputs = [expert(inputs, training=training) for expert in self.experts]
+    def call(self, inputs, mask=None, training=None):
+        weights = _weights(self.ask_gate(inputs, mask, training), self.gate)  # (..., E)
+        experts = list(self.experts)
+        outputs = [
+            call_expert(expert, shown, mask, training=training)
+            for expert, shown in zip(experts, inputs_shown(inputs, weights, experts), strict=True)
+        ]
         dtype = keras.backend.result_type(outputs[0].dtype, "float32")
         outputs = ops.stack([ops.cast(y, dtype) for y in outputs], axis=-2)  # (..., E, D or 2 D)
+        # An expert of weight 0 is not there, whatever it says.
+        outputs = ops.where(ops.expand_dims(weights, -1) == 0, ops.zeros_like(outputs), outputs)
         log_weights = ops.log_softmax(ops.log(ops.maximum(ops.cast(weights, dtype), SMALLEST)))
         if self.scales == "input":
             means, raw_scales = ops.split(outputs, 2, axis=-1)

@@ -36,6 +36,8 @@ class MultiGateMoE(ExtractionLevel):
     Call arguments:
         inputs: tensor that the experts and the gates take; or a dict of what each gate takes under
             its task's name, and of what the experts take under `"shared"`.
+        mask: boolean tensor of the inputs' first axes, False for padding, or a dict of them and of
+            `None`; passed on to the experts and the gates.
         training: passed on to the experts and the gates.
 
     Returns:

@@ -37,6 +37,8 @@ class ProgressiveExtraction(TaskLayer):
     Call arguments:
         inputs: tensor that the first level's experts and gates take; or a dict of tensors, one for
             each task under its name and `"shared"`.
+        mask: boolean tensor of the inputs' first axes, False for padding, or a dict of them and of
+            `None`; passed on to the experts and the gates.
         training: passed on to the experts and the gates.
 
     Returns:
@@ -106,21 +108,23 @@ class ProgressiveExtraction(TaskLayer):
         for level in self.levels:
             input_shape = output_shape(level, input_shape)
 
-    def call(self, inputs, training=None):
+    def call(self, inputs, mask=None, training=None):
         for level in self.levels:
-            inputs = level(inputs, training=training)
+            outputs = level(inputs, mask=mask, training=training)
+            inputs, mask = outputs, _masks(level, inputs, outputs, mask)
         return inputs
 
-    def route(self, inputs, training=None):
+    def route(self, inputs, mask=None, training=None):
         """Routing of the inputs: a dict for each level, for each gate's name its tensors.
 
         Args:
-            inputs, training: as in a call.
+            inputs, mask, training: as in a call.
         """
         routes = []
         for level in self.levels:
-            routes.append(level.route(inputs, training=training))
-            inputs = level(inputs, training=training)
+            routes.append(level.route(inputs, mask=mask, training=training))
+            outputs = level(inputs, mask=mask, training=training)
+            inputs, mask = outputs, _masks(level, inputs, outputs, mask)
         return routes
 
     def get_config(self):
@@ -142,6 +146,11 @@ class ProgressiveExtraction(TaskLayer):
             "gates": [deserialized(gates) for gates in config["gates"]],
         }
         return cls(**{**config, **layers})
+
+
+def _masks(level, inputs, outputs, mask):
+    """The masks of a level's outputs."""
+    return None if mask is None else level.output_masks(inputs, outputs, mask)
 
 
 def _depth(by_name):

@@ -13,6 +13,7 @@ class TaskLayer(MoELayer):
 
     Call arguments:
         inputs: tensor, the same for all tasks, or a dict of tensors by the tasks' names.
+        mask: boolean tensor of the first axes of all inputs, or a dict of such and of `None`.
     """
 
     def __init__(self, **kwargs):
@@ -20,28 +21,23 @@ class TaskLayer(MoELayer):
         super().__init__(autocast=False, **kwargs)
 
     def compute_mask(self, inputs, previous_mask):
-        """An output that still has the masked axes of its task's input keeps their mask."""
-        if not isinstance(inputs, dict):
-            return super().compute_mask(inputs, previous_mask)
-        if not any(mask is not None for mask in previous_mask.values()):
+        if all(mask is None for mask in keras.tree.flatten(previous_mask)):
             return None
-        symbols = {name: keras.KerasTensor(x.shape, x.dtype) for name, x in inputs.items()}
+        symbols = keras.tree.map_structure(lambda x: keras.KerasTensor(x.shape, x.dtype), inputs)
         return self.output_masks(inputs, self.compute_output_spec(symbols), previous_mask)
 
     def output_masks(self, inputs, outputs, mask):
-        if not isinstance(inputs, dict):
-            return super().output_masks(inputs, outputs, mask)
-        return {
-            task: None if mask[task] is None else kept_mask(y.shape, mask[task], inputs[task].shape)
-            for task, y in outputs.items()
-        }
+        """An output that still has the masked axes of its task's input keeps their mask."""
+
+        def mask_of(task):
+            own, tensor = (x.get(task) if isinstance(x, dict) else x for x in (mask, inputs))
+            return None if own is None else kept_mask(outputs[task].shape, own, tensor.shape)
+
+        return {task: mask_of(task) for task in outputs}
 
     def _set_mask_metadata(self, inputs, outputs, previous_mask):
-        # As in `MoELayer`: the outputs are there, and need not be made again.
-        if not isinstance(inputs, dict):
-            super()._set_mask_metadata(inputs, outputs, previous_mask)
-        elif any(mask is not None for mask in previous_mask.values()):
-            put_masks(outputs, self.output_masks(inputs, outputs, previous_mask))
+        # Keras would ask `compute_mask`, which has to make other outputs: see `MoELayer`.
+        put_masks(outputs, self.output_masks(inputs, outputs, previous_mask))
 
 
 def check_tasks(tasks, source):

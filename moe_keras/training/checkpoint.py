@@ -3,10 +3,11 @@
 import json
 from typing import NamedTuple
 
+import keras
 import numpy as np
 from keras import ops
 
-from moe_keras.npz import read_npz, write_npz
+from moe_keras.npz import FLOATS_OF_OTHERS, in_numpys_dtype, read_npz, write_npz
 
 
 class Checkpoint(NamedTuple):
@@ -25,7 +26,8 @@ class Checkpoint(NamedTuple):
     @classmethod
     def of(cls, model, about, averages=()):
         """Checkpoint of a compiled model: weights, random states, router biases, optimizer."""
-        return cls(about, [ops.convert_to_numpy(v) for v in _variables(model)], list(averages))
+        values = [ops.convert_to_numpy(variable) for variable in _variables(model)]
+        return cls(about, [in_numpys_dtype(value) for value in values], list(averages))
 
     def restore(self, model):
         """Assign the variables to a model that is built and compiled like the saved one.
@@ -34,11 +36,11 @@ class Checkpoint(NamedTuple):
             ValueError: if the model has other variables.
         """
         variables = _variables(model)
-        shapes = [tuple(v.shape) for v in variables]
-        if shapes != [value.shape for value in self.variables]:
+        wanted = [(tuple(v.shape), _dtype_in_a_file(v)) for v in variables]
+        if wanted != [(value.shape, value.dtype.name) for value in self.variables]:
             raise ValueError(
-                f"Expected a checkpoint of this model, with {len(shapes)} variables of its shapes. "
-                f"Received: {len(self.variables)} of others"
+                f"Expected a checkpoint of this model, with {len(wanted)} variables of its shapes "
+                f"and dtypes. Received: {len(self.variables)} of others"
             )
         for variable, value in zip(variables, self.variables, strict=True):
             variable.assign(value)
@@ -70,11 +72,16 @@ class Checkpoint(NamedTuple):
             parts = {"variables": [], "averages": []}
             for name, array in arrays.items():  # in the order in which they were written
                 parts[name.partition("_")[0]].append(array)
-        except (KeyError, ValueError) as error:
+        except (KeyError, ValueError, RecursionError) as error:
             raise ValueError(
                 f"Expected {path} to be a checkpoint; it is damaged. {advice} Received: {error}"
             ) from error
         return cls(about, **parts)
+
+
+def _dtype_in_a_file(variable):
+    dtype = keras.backend.standardize_dtype(variable.dtype)
+    return "float32" if dtype in FLOATS_OF_OTHERS else dtype
 
 
 def _variables(model):

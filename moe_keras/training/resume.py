@@ -6,7 +6,10 @@ from pathlib import Path
 
 import keras
 
+from moe_keras.json_files import NUMBER, misfit
 from moe_keras.training.checkpoint import Checkpoint
+
+STATE = {"history": [{"seconds": NUMBER}], "random": list}
 
 
 class Resume(keras.callbacks.Callback):
@@ -47,6 +50,12 @@ class Resume(keras.callbacks.Callback):
                 f"Expected {self.path} to be of this training, {self.plan}. Delete it to start "
                 f"anew. Received: {about.get('plan')}"
             )
+        fault = misfit(about, STATE) or _fault(about["random"])
+        if fault:
+            raise ValueError(
+                f"Expected {self.path} to be a checkpoint; it is damaged. Delete it to start anew. "
+                f"Received: {fault}"
+            )
         checkpoint.restore(model)
         self.history = about["history"]
         self._random = about["random"]
@@ -55,8 +64,7 @@ class Resume(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch, logs=None):
         if self._random is not None:
-            version, numbers, gauss = self._random
-            random.setstate((version, tuple(numbers), gauss))
+            random.setstate(_state(self._random))
             self._random = None
         self._began = time.perf_counter()
 
@@ -68,3 +76,18 @@ class Resume(keras.callbacks.Callback):
         # Keras shuffles batches by Python's random numbers.
         about = {"plan": self.plan, "history": self.history, "random": random.getstate()}
         Checkpoint.of(self.model, about, self.lookahead.slow).write(self.path)
+
+
+def _state(numbers):
+    """What `random.getstate` gave, which JSON has made lists of."""
+    version, state, gauss = numbers
+    return version, tuple(state), gauss
+
+
+def _fault(numbers):
+    """Why this is no state of random numbers, in words; `None` if it is one."""
+    try:
+        random.Random().setstate(_state(numbers))
+    except (TypeError, ValueError, OverflowError) as error:
+        return f"'random' is no state of random numbers ({error})"
+    return None

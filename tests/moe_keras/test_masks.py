@@ -37,6 +37,10 @@ def losing_gate():
     return moe.TopKGate(3, 2, balance_loss=0.1, z_loss=0.1)
 
 
+def group_limited():
+    return moe.GroupLimitedGate(4, 2, num_groups=2, sequence_loss=0.1, normalize=False)
+
+
 SEQUENCE_EXPERTS = {
     "LSTM": lambda: keras.layers.LSTM(3),
     "Bidirectional": lambda: keras.layers.Bidirectional(keras.layers.GRU(2)),
@@ -59,12 +63,20 @@ BY_TOKEN = {
     ),
     "ExpertChoiceMoE": lambda: moe.ExpertChoiceMoE(experts(), moe.ExpertChoiceGate(3, 1)),
     "ExpertChoiceMoE of a stack": lambda: moe.ExpertChoiceMoE(stack(), moe.ExpertChoiceGate(3, 1)),
+    "GaussianMoE": lambda: moe.GaussianMoE(experts(), losing_gate()),
+    "GroupLimitedGate": lambda: group_limited(),
     "HierarchicalMoE": lambda: moe.HierarchicalMoE([experts(count=2), experts(count=2)]),
+    "MultiGateMoE": lambda: moe.MultiGateMoE(experts(), {"a": losing_gate()}),
     "NoisyTopKGate": lambda: moe.NoisyTopKGate(3, 2),
+    "ProgressiveExtraction": lambda: moe.ProgressiveExtraction(
+        [experts(), [keras.layers.LSTM(3, return_sequences=True), dense()]],
+        {"a": [experts(), experts()], "b": [experts(), experts()]},
+    ),
     "SlotGate": lambda: moe.SlotGate(3, slots=2),
     "SoftMoE": lambda: moe.SoftMoE(experts(), moe.SlotGate(3, slots=2)),
     "SoftMoE of a stack": lambda: moe.SoftMoE(stack(), moe.SlotGate(3, slots=2)),
     "SparseMoE blocked": lambda: moe.SparseMoE(stack(), moe.TopKGate(3), dispatch="blocked"),
+    "SparseMoE of groups": lambda: moe.SparseMoE(experts(count=4), group_limited()),
     "SparseMoE shared": lambda: moe.SparseMoE(experts(), moe.TopKGate(3), shared_experts=[dense()]),
     "TopKGate": losing_gate,
     **{
@@ -88,6 +100,12 @@ BY_SEQUENCE = {
         for name, make in SEQUENCE_EXPERTS.items()
         for i, dispatch in enumerate(DISPATCHERS[:3])
     },
+    "GaussianMoE of LSTM": lambda: moe.GaussianMoE(
+        experts(lambda: keras.layers.LSTM(3)), of_sequence(moe.SoftmaxGate(3))
+    ),
+    "MultiGateMoE of LSTM": lambda: moe.MultiGateMoE(
+        experts(lambda: keras.layers.LSTM(3)), {"a": of_sequence(moe.TopKGate(3, 1))}
+    ),
     "GroupGate": lambda: moe.GroupGate(of_sequence(keras.layers.Dense(3, "softmax"))),
     "LabelGuidedGate": lambda: moe.LabelGuidedGate(
         of_sequence(moe.SoftmaxGate(2)), label_to_expert=np.eye(2)
@@ -151,6 +169,18 @@ def test_not_even_nan_gets_out_of_padding(name):
     assert all(np.isfinite(weight).all() for weight in model.get_weights())
 
 
+def test_a_task_takes_a_mask_of_its_own():
+    gates = {task: of_sequence(moe.SoftmaxGate(3)) for task in "ab"}
+    mixture = moe.MultiGateMoE(experts(lambda: keras.layers.LSTM(3)), gates)
+    short, long = {"a": SHORT}, {"a": padded(9.0)}
+    for inputs in (short, long):
+        inputs |= {"b": padded(9.0), "shared": padded(9.0)}
+    expected = mixture(short)
+    found = mixture(long, mask={"a": MASK, "shared": None})
+    for task in "ab":
+        np.testing.assert_allclose(to_numpy(found[task]), to_numpy(expected[task]), atol=1e-6)
+
+
 class Everything(keras.layers.Layer):
     """The sum of all that a layer says of tokens that are there, with NaN for padding."""
 
@@ -174,7 +204,9 @@ class Everything(keras.layers.Layer):
         return None
 
 
-@pytest.mark.parametrize("make", [losing_gate, lambda: moe.BiasBalancedGate(3, 2)])
+@pytest.mark.parametrize(
+    "make", [losing_gate, lambda: moe.BiasBalancedGate(3, 2), lambda: group_limited()]
+)
 def test_padding_chooses_no_expert(make):
     gate = make()
     found = {name: to_numpy(y) for name, y in gate(padded(9.0), mask=MASK).items()}

@@ -86,6 +86,42 @@ def huge_header(good):
     return buffer.getvalue()
 
 
+def with_header(text):
+    """A file whose one array has this header."""
+
+    def spoil(good):
+        header = text.encode().ljust(117) + b"\n"
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w") as archive:
+            size = len(header).to_bytes(2, "little")
+            archive.writestr("a.npy", b"\x93NUMPY\x01\x00" + size + header + b"\0" * 3)
+        return buffer.getvalue()
+
+    return spoil
+
+
+HEADERS = [
+    *("{'descr': '|u1', 'fortran_order': False, 'shape': (3,", "{[]: 1}", "{'descr': '|u1'}", "3"),
+    *(f"{{'descr': '|u1', 'fortran_order': False, 'shape': {s}}}" for s in ("(-1, -3)", "(3.0,)")),
+    *(f"{{'descr': {d}, 'fortran_order': False, 'shape': (3,)}}" for d in (5, "[('a',)]", "'O'")),
+]
+
+
+def garbled(method):
+    """A file compressed in some way, with bytes in its middle that do not belong there."""
+
+    def spoil(good):
+        buffer = io.BytesIO()
+        np.save(content := io.BytesIO(), np.arange(4000))
+        with zipfile.ZipFile(buffer, "w", method) as archive:
+            archive.writestr("a.npy", content.getvalue())
+        bad = bytearray(buffer.getvalue())
+        bad[60:90] = np.random.default_rng(0).bytes(30)
+        return bytes(bad)
+
+    return spoil
+
+
 def encrypted(good):
     """Each member's first flag bit set, in its own header and in the directory."""
     content = bytearray(good)
@@ -118,6 +154,8 @@ def no_array(good):
         objects_inside,
         huge_header,
         lambda good: b"",
+        *map(with_header, HEADERS),
+        *map(garbled, (zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)),
     ],
 )
 def test_unreadable_files_say_so(tmp_path, monkeypatch, spoil):
@@ -130,6 +168,27 @@ def test_unreadable_files_say_so(tmp_path, monkeypatch, spoil):
     ):
         read_npz(path, ADVICE)
     assert os.listdir(tmp_path) == ["a.npz"]  # nothing was run, nothing left behind
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_any_byte_may_be_wrong(tmp_path, seed):
+    """A file is read as it was written, or refused in words."""
+    rng, path = np.random.default_rng(seed), tmp_path / "a.npz"
+    write_npz(path, ARRAYS, compress=bool(seed % 2))
+    good = path.read_bytes()
+    header = good.index(b"{")
+    for start, stop in ((0, len(good)), (header, header + 60)):
+        for _ in range(40):
+            bad = bytearray(good)
+            for place in rng.integers(start, stop, size=2):
+                bad[place] = rng.integers(256)
+            path.write_bytes(bad)
+            try:
+                read = read_npz(path, ADVICE)
+            except ValueError as error:
+                assert "Expected a readable NumPy .npz" in str(error)
+            else:
+                assert all((array == ARRAYS.get(name, array)).all() for name, array in read.items())
 
 
 def test_numbers_are_read_after_the_headers_were_checked(tmp_path):

@@ -55,6 +55,41 @@ def test_gradient(rng):
     assert_gradient(lambda p: sequence_balance_loss(p, indices), rng.dirichlet(np.ones(3), (2, 4)))
 
 
+@pytest.mark.parametrize("wrong", [-1, 4, 99])
+def test_a_choice_of_no_expert_counts_nowhere(rng, wrong):
+    probabilities = rng.dirichlet(np.ones(4), size=(3, 5))
+    indices = np.argsort(-probabilities, axis=-1)[..., :2]
+    indices[indices == 1] = wrong
+    everything = np.ones((3, 5), bool)
+    loss = sequence_balance_loss(probabilities.tolist(), indices.tolist())  # lists are tensors too
+    np.testing.assert_allclose(
+        to_numpy(loss), by_hand(probabilities, indices, everything), rtol=1e-5
+    )
+
+
+@pytest.mark.parametrize("indices", [(1, 4, 1), (3, 1, 1), (3, 4), (3, 4, 1, 1)])
+def test_indices_of_other_tokens_are_refused(indices):
+    with pytest.raises(ValueError, match=r"Expected indices of shape .*Received"):
+        sequence_balance_loss(np.full((3, 4, 2), 0.5), np.zeros(indices, int))
+
+
+@pytest.mark.parametrize("mask", [(3, 1), (1, 4), (4,), (3, 4, 1), ()])
+def test_masks_of_other_tokens_are_refused(mask):
+    arguments = np.full((3, 4, 2), 0.5), np.zeros((3, 4, 1), int)
+    for loss in (sequence_balance_loss, load_balancing_loss):
+        with pytest.raises(ValueError, match=r"Expected a mask of shape .*Received"):
+            loss(*arguments, np.ones(mask, bool))
+
+
+def test_a_mask_of_sequences_is_one_of_their_tokens(rng):
+    probabilities = rng.dirichlet(np.ones(4), size=(3, 5))
+    indices = np.argsort(-probabilities, axis=-1)[..., :2]
+    mask = np.array([True, False, True])
+    for loss in (sequence_balance_loss, load_balancing_loss):
+        expected = to_numpy(loss(probabilities[mask], indices[mask]))
+        np.testing.assert_allclose(to_numpy(loss(probabilities, indices, mask)), expected, 1e-5)
+
+
 def test_rows_are_refused():
     with pytest.raises(ValueError, match=r"Expected .*\(B, T, E\).*Received: shape \(4, 2\)"):
         sequence_balance_loss(np.full((4, 2), 0.5), np.zeros((4, 1), int))

@@ -45,6 +45,35 @@ def test_a_quantized_model_is_loaded(name, tmp_path):
     np.testing.assert_array_equal(to_numpy(again(x)), to_numpy(model(x)))
 
 
+TASKS = {
+    "several gates": lambda gate: moe.MultiGateMoE(experts(2), {"a": gate(), "b": gate()}),
+    "levels": lambda gate: moe.ProgressiveExtraction(
+        [experts(1)], {"a": [experts(1)], "b": [experts(1)]}, gates=[{"a": gate(), "b": gate()}]
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_gates_of_tasks_keep_all_their_bits_whatever_they_are(name, tmp_path):
+    gates = []
+
+    def gate():
+        gates.append(keras.Sequential([keras.layers.Dense(2, "softmax")]))
+        return gates[-1]
+
+    inputs = keras.Input(ROWS.shape[1:])
+    model = keras.Model(inputs, TASKS[name](gate)(inputs))
+    before = [to_numpy(one(ROWS)) for one in gates]
+    model.quantize("int8")
+    for one, answer in zip(gates, before, strict=True):
+        np.testing.assert_array_equal(to_numpy(one(ROWS)), answer)
+    assert any("int8" in layer.dtype_policy.name for layer in model._flatten_layers())
+    model.save(tmp_path / "m.keras")
+    again = keras.saving.load_model(tmp_path / "m.keras")
+    for task, answer in model(ROWS).items():
+        np.testing.assert_array_equal(to_numpy(again(ROWS)[task]), to_numpy(answer))
+
+
 def test_stacked_experts_are_blocked():
     def first(count, dispatch="auto"):
         stack = moe.StackedMLP(count, intermediate_dim=2)

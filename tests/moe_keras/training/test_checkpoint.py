@@ -44,12 +44,37 @@ def test_a_model_of_other_shapes_is_refused(path):
         Checkpoint.read(path).restore(compiled(units=2))
 
 
+@pytest.mark.parametrize("dtype", ["float64", "int32", "bool", "U32", "complex64", "M8[s]"])
+def test_numbers_of_another_dtype_are_refused(path, dtype):
+    checkpoint = Checkpoint.of(compiled(), {})
+    checkpoint.variables[0] = np.zeros(checkpoint.variables[0].shape, dtype)
+    checkpoint.write(path)
+    with pytest.raises(ValueError, match="of its shapes and dtypes"):
+        Checkpoint.read(path).restore(compiled())
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64", "mixed_bfloat16"])
+def test_weights_of_every_precision_come_back(path, dtype):
+    first, second = (
+        keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, dtype=dtype)]) for _ in range(2)
+    )
+    for model in (first, second):
+        model.compile("sgd", "mse")
+    Checkpoint.of(first, {}).write(path)
+    Checkpoint.read(path).restore(second)
+    for a, b in zip(first.weights, second.weights, strict=True):
+        a, b = (np.asarray(ops.convert_to_numpy(weight), "float64") for weight in (a, b))
+        np.testing.assert_array_equal(a, b)
+
+
 @pytest.mark.parametrize(
     "arrays",
     [
         {"other": np.ones(2)},
         {"about": np.array("no JSON"), "variables_0": np.ones(2)},
         {"about": np.array(json.dumps({})), "weights_0": np.ones(2)},
+        {"about": np.array("[" * 100_000), "variables_0": np.ones(2)},
+        {"about": np.array("1" * 5_000), "variables_0": np.ones(2)},
     ],
 )
 def test_a_file_of_something_else_is_refused(path, arrays):

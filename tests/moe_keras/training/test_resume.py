@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from moe_keras.training._lookahead import Lookahead
+from moe_keras.training.checkpoint import Checkpoint
 from moe_keras.training.resume import Resume
 
 X, Y = np.ones((4, 1)), np.zeros(4)
@@ -86,3 +87,20 @@ def test_arrays_of_something_else_are_refused(path):
     model, resume = training(path)
     with pytest.raises(ValueError, match="damaged"):
         resume.restore(model)
+
+
+@pytest.mark.parametrize(
+    "about",
+    [
+        *({"history": junk} for junk in (None, 3, {}, [3], [{}], [{"seconds": "long"}])),
+        *({"random": junk} for junk in (None, 3, [], [3, [1, 2], None], [3, ["a"] * 625, None])),
+    ],
+)
+def test_a_state_that_is_none_is_refused(path, about):
+    read = Checkpoint.read(path)
+    for changes in (about, dict.fromkeys(about)):
+        kept = {k: v for k, v in (read.about | changes).items() if v is not None}
+        read._replace(about=kept).write(path)
+        model, resume = training(path)
+        with pytest.raises(ValueError, match=r"damaged\. Delete it"):
+            resume.restore(model)
