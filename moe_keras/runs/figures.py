@@ -6,6 +6,7 @@ import numpy as np
 
 from moe_common.files import replacing
 from moe_keras import plots
+from moe_keras.masks import NO_EXPERT
 
 CURVES = ("accuracy", "loss", "router_entropy")
 
@@ -33,7 +34,9 @@ def epoch_figures(seen, class_names, when, source, only=None):
 
 def _heatmap(seen, class_names, experts, when, source):
     shares = np.zeros((len(experts), len(class_names)))
-    np.add.at(shares, (seen.chosen(), seen.labels), 1)
+    chosen = seen.chosen()
+    asked = chosen != NO_EXPERT
+    np.add.at(shares, (chosen[asked], seen.labels[asked]), 1)
     shares /= np.maximum(np.bincount(seen.labels, minlength=len(class_names)), 1)
     title = f"Share of each label that an expert gets (top-1), {when}"
     return plots.heatmap(
@@ -42,7 +45,9 @@ def _heatmap(seen, class_names, experts, when, source):
 
 
 def _usage(seen, class_names, experts, when, source):
-    counts = {"heaviest expert": np.bincount(seen.chosen(), minlength=len(experts))}
+    chosen = seen.chosen()
+    counts = np.bincount(chosen[chosen != NO_EXPERT], minlength=len(experts))
+    counts = {"heaviest expert": counts}
     title = f"Expert usage, {when}"
     return plots.label_balance(counts, experts, title, source=source)
 

@@ -3,6 +3,8 @@
 import keras
 import numpy as np
 
+MOST_CLASSES = 100_000  # each has a name and a row in the figures
+
 
 def held_out(x, y):
     """Inputs and labels of a held-out split as arrays.
@@ -80,6 +82,8 @@ def _array(name, value):
     try:
         array = keras.ops.convert_to_numpy(value) if keras.ops.is_tensor(value) else value
         array = np.asarray(array)
+        if array.dtype.name == "bfloat16":  # to NumPy, a type of its own
+            array = array.astype("float32")
     except Exception as error:  # ragged lists, symbolic or sparse tensors: each in its own way
         raise ValueError(
             f"Expected {name} to be one array. Received: {type(value).__name__} ({error})"
@@ -94,11 +98,10 @@ def _array(name, value):
 
 def _collected(batches):
     """The arrays in a dataset of batches (x, y), or of single examples."""
-    cardinality = getattr(batches, "cardinality", None)
-    if callable(cardinality) and int(cardinality()) == -1:
+    if _is_infinite(batches):
         raise ValueError("Expected a dataset that ends; take(n) ends it. Received: an infinite one")
     if isinstance(batches, keras.utils.PyDataset):
-        batches = map(batches.__getitem__, range(len(batches)))
+        batches = map(batches.__getitem__, range(batches.num_batches))
     elif not hasattr(batches, "__iter__") or isinstance(batches, np.ndarray | dict | str):
         raise ValueError(
             "Expected y, the labels; only a dataset of batches (x, y) goes without. "
@@ -111,12 +114,25 @@ def _collected(batches):
                 "Expected a dataset of batches (x, y). Received: batches of type "
                 f"{type(batch).__name__}"
             )
+        if any(isinstance(part, dict) for part in batch[:2]):
+            raise ValueError(
+                "Expected a dataset of batches (x, y), each one array. Received: batches with "
+                f"{type(batch[0]).__name__} and {type(batch[1]).__name__}"
+            )
         x, y = (np.asarray(keras.ops.convert_to_numpy(part)) for part in batch[:2])
-        xs.append(x if y.ndim else x[None])
-        ys.append(y if y.ndim else y[None])
+        alone = y.ndim == 0 or (y.ndim == 1 and x.shape[:1] != y.shape)  # one example, not a batch
+        xs.append(x[None] if alone else x)
+        ys.append(y[None] if alone else y)
     if not ys:
         raise ValueError("Expected one input or more. Received: a dataset without any")
     return np.concatenate(xs), np.concatenate(ys)
+
+
+def _is_infinite(batches):
+    if isinstance(batches, keras.utils.PyDataset):
+        return batches.num_batches is None
+    cardinality = getattr(batches, "cardinality", None)
+    return callable(cardinality) and int(cardinality()) == -1
 
 
 def _classes(y):
@@ -141,10 +157,12 @@ def _classes(y):
             "Expected labels that are classes, whole numbers from 0. Received: y with other "
             f"numbers, {labels.min():.4g} to {labels.max():.4g} (regression is not recorded)"
         )
-    labels = labels.astype("int64")
-    if labels.min() < 0:
+    if labels.min() < 0 or labels.max() >= MOST_CLASSES:
+        wrong, bound = labels.min(), ""
+        if wrong >= 0:
+            wrong, bound = labels.max(), f" and less than {MOST_CLASSES}"
         raise ValueError(
-            f"Expected labels from 0. Received: y with label {labels.min()}; number the classes "
-            "from 0, or leave out what has no label"
+            f"Expected labels from 0{bound}. Received: y with label {wrong:.10g}; number the "
+            "classes from 0, or leave out what has no label"
         )
-    return labels
+    return labels.astype("int64")

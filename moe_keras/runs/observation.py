@@ -8,6 +8,7 @@ from keras import ops
 
 from moe_common.files import replacing
 from moe_common.install import install_advice
+from moe_keras.masks import NO_EXPERT
 from moe_keras.metrics.expert_load import expert_load
 from moe_keras.routing.routes import routes
 
@@ -37,8 +38,12 @@ class Observation(NamedTuple):
         return self.weights.shape[1]
 
     def chosen(self):
-        """Integer array (N,), the expert with the largest weight."""
-        return self.weights.argmax(axis=1)
+        """Integer array (N,), the expert with the largest weight; -1 where none has any.
+
+        Nobody is asked about what the base of a cascade answers, or what found no slot.
+        """
+        asked = (self.weights != 0).any(axis=1)
+        return np.where(asked, self.weights.argmax(axis=1), NO_EXPERT)
 
     def accuracy(self):
         """Accuracy."""
@@ -46,12 +51,13 @@ class Observation(NamedTuple):
 
     def routed(self):
         """Fraction of samples whose heaviest expert is one that their label is assigned to."""
-        return float(self.assigned[self.labels, self.chosen()].mean())
+        chosen = self.chosen()
+        return float((self.assigned[self.labels, chosen] * (chosen != NO_EXPERT)).mean())
 
     def usage(self):
-        """Array (E,), fraction of samples for which each expert is the heaviest."""
-        heaviest = np.eye(self.num_experts)[self.chosen()]
-        return ops.convert_to_numpy(expert_load(heaviest))
+        """Array (E,): of the samples that an expert answers, the share of each heaviest expert."""
+        heaviest = np.equal.outer(self.chosen(), np.arange(self.num_experts))  # (N, E)
+        return ops.convert_to_numpy(expert_load(heaviest.astype("float32")))
 
     def entropy(self):
         """Mean entropy of the expert weights, made to sum to 1, in nats."""
@@ -110,7 +116,9 @@ class Observation(NamedTuple):
                 rows = np.loadtxt(path, delimiter=",", skiprows=1, ndmin=2)
             experts = _whole_tables(rows)
             weights = rows[:, 4].reshape(-1, experts)
-        except (ValueError, IndexError) as error:
+        except (ValueError, IndexError, OSError) as error:
+            if getattr(error, "errno", None):  # not allowed, or not there: no damage
+                raise
             raise ValueError(
                 f"Expected a table of activations. Received: {path}, which is damaged ({error})"
             ) from None
@@ -129,12 +137,17 @@ def _whole_tables(rows):
     whole = rows[:, [0, 1, 2, 3, 5]]
     if not np.isfinite(rows).all() or (whole < 0).any() or (whole % 1 != 0).any():
         raise ValueError("numbers from 0 were expected, all but the weights whole")
+    if whole.max() > np.iinfo("int32").max:
+        raise ValueError(f"no sample, label or expert has a number like {whole.max():.4g}")
     experts = int(rows[:, 3].max()) + 1
     if (
         len(rows) % experts
         or (rows[:, 3] != np.tile(np.arange(experts), len(rows) // experts)).any()
     ):
         raise ValueError(f"a row for each of {experts} experts was expected, in their order")
+    samples = rows[:, :3].reshape(-1, experts, 3)
+    if (samples != samples[:, :1]).any():
+        raise ValueError("one sample, label and prediction were expected for all experts")
     return experts
 
 

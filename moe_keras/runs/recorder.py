@@ -125,7 +125,7 @@ class RunRecorder(keras.callbacks.Callback):
             class_names = range(max(labels, len(() if assigned is None else assigned)))
         self.class_names = _names(class_names, labels)
         self.assigned = _assignment(assigned, len(self.class_names))
-        self.source = source
+        self.source = _writable("source", source)
         self.keep = keep
         self.observe = observe
         self.monitor = monitor
@@ -171,11 +171,6 @@ class RunRecorder(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         seconds = time.perf_counter() - self._start
         logs = {} if logs is None else logs
-        if self.monitor not in logs:
-            raise ValueError(
-                f"Expected monitor to be one of {', '.join(logs)}. "
-                f"Received: monitor={self.monitor!r}"
-            )
         self._look()
         # Into Keras's own logs, so that later callbacks and `History` have them too.
         logs["learning_rate"] = float(self.model.optimizer.learning_rate)
@@ -183,6 +178,11 @@ class RunRecorder(keras.callbacks.Callback):
         if self.assigned is not None:
             logs["routed"] = self.seen.routed()
         logs |= {f"load_{e}": float(share) for e, share in enumerate(self.seen.usage())}
+        if self.monitor not in logs and not self.history:  # later ones may go without validation
+            raise ValueError(
+                f"Expected monitor to be one of {', '.join(logs)}. "
+                f"Received: monitor={self.monitor!r}"
+            )
         row = {"epoch": epoch + 1, "seconds": seconds, **_numbers(logs)}
         self.history.append(row)
         self.write_metrics()
@@ -267,7 +267,8 @@ def best_epoch(history, monitor):
 
     Args:
         history: List of dicts of metrics, one for each epoch.
-        monitor: String, the metric; small is good if "loss" is in its name.
+        monitor: String, the metric; small is good if "loss" or "error" is in its name. NaN, and
+            an epoch without it, is never best.
 
     Returns:
         Integer from 1; 0 if there was no epoch.
@@ -276,20 +277,31 @@ def best_epoch(history, monitor):
     2
     """
     sign = -1 if "loss" in monitor or "error" in monitor else 1
-    values = [sign * row[monitor] for row in history]
+    values = [sign * row.get(monitor, math.nan) for row in history]
     values = [-math.inf if math.isnan(value) else value for value in values]
     return values.index(max(values)) + 1 if values else 0
 
 
 def _names(names, labels):
     """A name for each label."""
-    names = [str(name) for name in names]
+    names = [_writable("class_names", name) for name in names]
     if len(names) < labels:
         raise ValueError(
             f"Expected a name for each label from 0 to {labels - 1}. Received: {len(names)} "
             f"class_names, {', '.join(names)}"
         )
     return names
+
+
+def _writable(name, text):
+    """The text, if a file can hold it: half a character, as in a damaged file's name, it cannot."""
+    try:
+        str(text).encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            f"Expected {name} of whole characters. Received: {text!a} ({error.reason})"
+        ) from error
+    return str(text)
 
 
 def _assignment(assigned, labels):

@@ -13,15 +13,18 @@ import types
 import keras
 import numpy as np
 
-# They start, pull at or watch weights; what a built layer answers does not depend on them.
+# They move or watch weights; what a built layer answers does not depend on them.
 IDLE = (
-    keras.initializers.Initializer,
-    keras.regularizers.Regularizer,
-    keras.constraints.Constraint,
     keras.optimizers.Optimizer,
     keras.losses.Loss,
     keras.metrics.Metric,
     keras.random.SeedGenerator,
+)
+# A layer of one's own may call them. Their configurations have no random numbers, as they have.
+CONFIGURED = (
+    keras.initializers.Initializer,
+    keras.regularizers.Regularizer,
+    keras.constraints.Constraint,
 )
 # What Python writes into a class by itself, and what is for people.
 ABOUT_CLASS = {
@@ -76,6 +79,15 @@ def fingerprint(layer):
     return walk.digest.hexdigest()
 
 
+def content_of(array):
+    """The bytes of an array without a copy, of dates and 16-bit floats too.
+
+    >>> bytes(content_of(np.array([1, 2], "uint8")))
+    b'\\x01\\x02'
+    """
+    return np.ascontiguousarray(array).reshape(-1).view("uint8").data
+
+
 class _Walk:
     """A walk through objects that writes each into one digest.
 
@@ -118,12 +130,15 @@ class _Walk:
             self.add_object(value)
 
     def add_array(self, value):
+        if isinstance(value, np.ndarray) and type(value) is not np.ndarray:  # masked, for example
+            self.add([type(value), value.__reduce__()[1:]])
+            return
         array = value if isinstance(value, np.ndarray) else keras.ops.convert_to_numpy(value)
         self.write("array", array.dtype, array.shape)
         if array.dtype.hasobject:
             self.add(array.tolist())
         else:
-            self.digest.update(np.ascontiguousarray(array).data)
+            self.digest.update(content_of(array))
 
     def add_object(self, value):
         if isinstance(value, types.ModuleType):
@@ -140,6 +155,8 @@ class _Walk:
             self.add([value.fget, value.fset])
         elif isinstance(value, functools.cached_property):
             self.add(value.func)
+        elif isinstance(value, CONFIGURED):
+            self.add([type(value), value.get_config(), _own(value)])
         elif isinstance(value, keras.KerasTensor):
             raise NoFingerprint(f"a symbolic tensor outside a model's graph, {value}")
         elif isinstance(value, keras.Operation):
@@ -147,7 +164,7 @@ class _Walk:
         elif _is_named(value):
             self.write("named", *_address(value))
         elif hasattr(value, "__wrapped__"):
-            self.add(value.__wrapped__)
+            self.add([type(value), value.__wrapped__, _own(value)])
         else:
             self.write("object")
             reduced = value.__reduce_ex__(4)
@@ -157,6 +174,10 @@ class _Walk:
     def add_class(self, kind):
         self.write("class", *_address(kind))
         if _is_installed(kind):
+            for one in kind.__mro__:  # what was put into an installed class
+                for name, value in vars(one).items():
+                    if isinstance(value, types.FunctionType) and not _is_installed(value):
+                        self.add([name, value])
             return
         self.add(list(kind.__bases__))
         for name, value in vars(kind).items():
@@ -177,7 +198,11 @@ class _Walk:
                 self.write("empty")
 
     def add_code(self, code, known):
-        self.write("code", code.co_code, code.co_names)
+        # Arguments by name, for whoever calls by name.
+        arguments = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+        counts = code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags
+        self.write("code", code.co_code, code.co_names, arguments, counts)
+        self.write(getattr(code, "co_exceptiontable", b""))
         for constant in code.co_consts:
             if isinstance(constant, types.CodeType):
                 self.add_code(constant, known)
@@ -186,14 +211,19 @@ class _Walk:
         for name in dict.fromkeys(_globals_named(code)):
             if name in known:
                 self.add([name, known[name]])
-                self.add_members(known[name], code.co_names)
+                self.add_members(known[name], _words(code))
+        for module in _imported_by(code, known):
+            self.add_members(module, _words(code))
 
-    def add_members(self, module, names):
-        """What code may take from a module that is no installed one."""
-        if isinstance(module, types.ModuleType) and not _is_installed_module(module.__name__):
-            for name in names:
-                if name in vars(module):
-                    self.add([name, vars(module)[name]])
+    def add_members(self, module, names, outer=()):
+        """What code may take from a module that is no installed one, and from those inside it."""
+        is_own = isinstance(module, types.ModuleType) and not _is_installed_module(module.__name__)
+        if not is_own or module in outer:
+            return
+        for name in names:
+            if name in vars(module):
+                self.add([name, vars(module)[name]])
+                self.add_members(vars(module)[name], names, (*outer, module))
 
     def add_operation(self, operation):
         self.write("operation")
@@ -201,7 +231,7 @@ class _Walk:
         # On PyTorch a layer within a layer is no attribute but a module.
         attributes = {**vars(operation), **vars(operation).get("_modules", {})}
         for name, value in sorted(attributes.items()):
-            if name not in _bookkeeping():
+            if name not in _bookkeeping(isinstance(operation, keras.Model)):
                 self.add([name, value])
         if isinstance(operation, keras.Sequential):
             self.add(operation.layers)
@@ -232,17 +262,20 @@ class _Walk:
 
 
 @functools.cache
-def _bookkeeping():
-    """Names of the attributes that Keras keeps for itself in every layer and model."""
+def _bookkeeping(of_models):
+    """Names of the attributes that Keras keeps for itself in every layer, or in every model."""
+    kept = {*vars(keras.layers.Layer()), *vars(keras.Operation()), "_torch_params"}
+    kept -= {"_dtype_policy", "autocast"}
+    if not of_models:
+        return kept
     tensor = keras.Input((1,))
     model = keras.Model(tensor, keras.layers.Identity()(tensor))
     model.compile(loss="mse")
     sequential = keras.Sequential([keras.Input((1,))])
-    kept = {*vars(keras.layers.Layer()), *vars(model), *vars(sequential), *vars(keras.Operation())}
     # These come when a model is fitted, asked or moved to PyTorch.
     kept |= {f"stop_{verb}" for verb in ("training", "evaluating", "predicting")}
-    kept |= {"history", "optimizer", "_eval_epoch_iterator", "_torch_params"}
-    return kept - {"_dtype_policy", "autocast"}
+    kept |= {"history", "optimizer", "_eval_epoch_iterator"}
+    return (kept | {*vars(model), *vars(sequential)}) - {"_dtype_policy", "autocast"}
 
 
 def _plain(value):
@@ -259,6 +292,26 @@ def _is_array(value):
     return isinstance(value, np.ndarray | np.generic) or (
         not isinstance(value, type | keras.KerasTensor) and keras.ops.is_tensor(value)
     )
+
+
+def _own(value):
+    """The attributes of an object whose class is no installed one: the class says what they do."""
+    return {} if _is_installed(type(value)) else vars(value)
+
+
+def _words(code):
+    """What code may name: attributes, and words as `getattr` takes them."""
+    return [*code.co_names, *(word for word in code.co_consts if isinstance(word, str))]
+
+
+def _imported_by(code, known):
+    """The modules that code imports when it runs, of those that are imported by now."""
+    for instruction in dis.get_instructions(code):
+        if instruction.opname == "IMPORT_NAME":
+            package = known.get("__package__") or ""
+            for name in (instruction.argval, f"{package}.{instruction.argval}".rstrip(".")):
+                if name in sys.modules:
+                    yield sys.modules[name]
 
 
 def _globals_named(code):

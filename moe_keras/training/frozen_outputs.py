@@ -8,8 +8,8 @@ import keras
 import numpy as np
 
 from moe_keras.arguments import positive_integer
-from moe_keras.npz import read_npz, write_npz
-from moe_keras.training.fingerprint import NoFingerprint, fingerprint
+from moe_keras.npz import in_numpys_dtype, read_npz, write_npz
+from moe_keras.training.fingerprint import NoFingerprint, content_of, fingerprint
 
 PROBES = 8  # images that are put to the expert before a kept answer is given
 # Part of the largest output by which an answer in batches of another size may differ.
@@ -98,7 +98,7 @@ class FrozenOutputs:
             )
             return None
         digest.update(f"{images.dtype} {images.shape} ".encode())
-        digest.update(np.ascontiguousarray(images).data)
+        digest.update(content_of(images))
         return digest.hexdigest()
 
     def _write(self, path, outputs):
@@ -125,7 +125,7 @@ class FrozenOutputs:
                 f"Expected an expert that gives one tensor. Received: '{expert.name}', which gives "
                 f"{type(outputs).__name__}"
             )
-        return outputs
+        return in_numpys_dtype(outputs)
 
 
 def assemble(experts, head, input_shape=(32, 32, 3)):
@@ -199,7 +199,8 @@ def _agrees(expert, images, outputs):
     if not keras.ops.is_tensor(answer) or tuple(answer.shape) != (len(few), *outputs.shape[1:]):
         return False
     now, kept = (
-        np.asarray(keras.ops.convert_to_numpy(each), "float64") for each in (answer, outputs[few])
+        np.asarray(keras.ops.convert_to_numpy(each)).astype("complex128")
+        for each in (answer, outputs[few])
     )
     half = any("16" in str(layer.compute_dtype) for layer in expert._flatten_layers())
     scale = np.abs(kept[np.isfinite(kept)]).max(initial=0)
@@ -207,10 +208,23 @@ def _agrees(expert, images, outputs):
     return bool(np.allclose(now, kept, rtol=0, atol=tolerance, equal_nan=True))
 
 
+def _numeric(array):
+    return array.dtype.kind in "biufc"
+
+
 def _read(path, count):
     """The outputs in a file; `None` if there is none, or a damaged one."""
+
+    def check(headers):  # before numbers are read, of which a damaged file may promise too many
+        named = list(headers) == ["outputs"]
+        if (
+            not named
+            or headers["outputs"].shape[:1] != (count,)
+            or not _numeric(headers["outputs"])
+        ):
+            raise ValueError(f"Expected outputs for {count} images. Received: {headers}")
+
     try:
-        outputs = read_npz(path)["outputs"]
-    except (OSError, ValueError, KeyError):
+        return read_npz(path, check=check)["outputs"]
+    except (OSError, ValueError):
         return None
-    return outputs if outputs.ndim and len(outputs) == count else None

@@ -24,6 +24,21 @@ class Batches(keras.utils.PyDataset):
         return X[8 * index : 8 * index + 8], Y[8 * index : 8 * index + 8]
 
 
+class Counted(keras.utils.PyDataset):
+    """As Keras would have it: `num_batches` in place of a length; `None` for no end."""
+
+    def __init__(self, number):
+        super().__init__()
+        self.number = number
+
+    @property
+    def num_batches(self):
+        return self.number
+
+    def __getitem__(self, index):
+        return Batches()[index]
+
+
 def sliced(x=X, y=Y):
     return tf.data.Dataset.from_tensor_slices((x, y))
 
@@ -41,6 +56,10 @@ GOOD = {
     "one-hot batches": (sliced(y=np.eye(3)[Y]).batch(5), None),
     "weighted batches": (sliced().batch(5).map(lambda x, y: (x, y, y)), None),
     "a PyDataset": (Batches(), None),
+    "a PyDataset that counts itself": (Counted(3), None),
+    "one-hot examples": (sliced(y=np.eye(3)[Y]), None),
+    "examples with a column": (sliced(y=Y[:, None]), None),
+    "bfloat16": (X, tf.cast(Y, "bfloat16")),
     "pairs": ([(X[:9], Y[:9]), (X[9:], Y[9:])], None),
 }
 
@@ -67,6 +86,10 @@ BAD = {
     "a dataset and labels": (sliced(), Y, "goes without y"),
     "no labels": (X, None, "Expected y"),
     "an infinite dataset": (sliced().repeat(), None, "take"),
+    "a PyDataset without end": (Counted(None), None, "take"),
+    "batches of several inputs": (sliced({"a": X, "b": X}).batch(5), None, "each one array"),
+    "too large": (X, np.where(Y == 2, 1e30, Y), r"less than .*label 1e\+30"),
+    "larger than int64": (X, np.where(Y == 2, 2**63, Y).astype("uint64"), "less than"),
     "an empty dataset": (sliced().take(0), None, "without any"),
     "inputs alone": (tf.data.Dataset.from_tensor_slices(X), None, r"batches \(x, y\)"),
     "nothing": (X[:0], Y[:0], "0 inputs and 0 labels"),
@@ -86,6 +109,8 @@ def test_what_is_no_labeled_example_is_refused_by_name(tmp_path, name):
     ("options", "message"),
     [
         ({"class_names": "ab"}, "name for each label from 0 to 2"),
+        ({"class_names": ["a", "b", "\ud800"]}, "class_names of whole characters"),
+        ({"source": "\udcff.npz"}, "source of whole characters"),
         ({"assigned": [[1, 0], [0, 1]]}, r"assigned of shape \(C, E\) = \(3, E\)"),
         ({"assigned": [1, 0, 1]}, "assigned of shape"),
         ({"assigned": [[0.5, 0.5]] * 3}, "of 0 and 1"),
@@ -198,3 +223,29 @@ def test_nan_is_never_best(values, metric):
     best = (np.nanargmin if metric == "loss" else np.nanargmax)(values)
     assert best_epoch(history, metric) == best + 1
     assert best_epoch([{metric: np.nan}], metric) == 1
+
+
+@pytest.mark.parametrize(
+    "history", [[{}, {"val_loss": 2.0}], [{"val_loss": np.nan}, {"val_loss": 2.0}, {}]]
+)
+def test_an_epoch_without_the_metric_is_never_best(history):
+    assert best_epoch(history, "val_loss") == 2
+
+
+@pytest.mark.parametrize("monitor", ["router_entropy", "load_1"])
+def test_the_routers_own_metrics_may_say_which_epoch_is_best(tmp_path, no_figures, monitor):
+    model = mixture(3, "softmax")
+    model.compile("adam", "sparse_categorical_crossentropy")
+    recorder = RunRecorder(tmp_path, X, Y, monitor=monitor)
+    model.fit(X, Y, epochs=2, callbacks=[recorder], verbose=0)
+    assert [monitor in row for row in recorder.history] == [True, True]
+
+
+def test_an_epoch_may_go_without_validation(tmp_path, no_figures):
+    model = mixture(3, "softmax")
+    model.compile("adam", "sparse_categorical_crossentropy")
+    recorder = RunRecorder(tmp_path, X, Y, monitor="val_loss")
+    options = {"validation_data": (X, Y), "validation_freq": [1, 3]}
+    model.fit(X, Y, epochs=3, callbacks=[recorder], verbose=0, **options)
+    assert ["val_loss" in row for row in recorder.history] == [True, False, True]
+    assert len(recorder.folder.metrics()["val_loss"]) == 3

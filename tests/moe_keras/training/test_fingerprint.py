@@ -1,6 +1,7 @@
 """One thing changes in a layer: its fingerprint changes; nothing does: it stays."""
 
 import functools
+import sys
 import types
 
 import keras
@@ -52,6 +53,46 @@ def helper(factor):
     notebook = types.ModuleType("helpers")
     exec(f"def scaled(x):\n    return x * {factor}", vars(notebook))
     return notebook
+
+
+def function(source):
+    """A function f that was just typed into a notebook."""
+    notebook = types.ModuleType("__main__")
+    exec(source, vars(notebook))
+    return notebook.f
+
+
+def package(value):
+    """A package of one's own, with a number in a module inside."""
+    outer, inner = types.ModuleType("outer"), types.ModuleType("outer.inner")
+    inner.value, outer.inner = value, inner
+    return outer
+
+
+def imported_when_called(monkeypatch, value):
+    module = types.ModuleType("numbers_of_mine")
+    module.value = value
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    return function("def f(x):\n    import numbers_of_mine as n\n    return x * n.value")
+
+
+def decorated(factor):
+    class Times:
+        def __init__(self, f):
+            functools.update_wrapper(self, f)
+            self.f, self.factor = f, factor
+
+        def __call__(self, x):
+            return self.factor * self.f(x)
+
+    return Times(ops.sin)
+
+
+def calling(value):
+    """A layer of one's own that calls an object, such as a constraint."""
+    layer = written("x + self.value(x)")
+    layer.value = value
+    return layer
 
 
 def functional(order):
@@ -126,6 +167,38 @@ PAIRS = {
     "the arguments of an operation": [lambda a=a: operations(a) for a in (0, 1)],
     "a model without get_config": [lambda k=k: NoConfig(Slotted(k)) for k in ("relu", "sigmoid")],
     "a precision": [lambda d=d: dense(dtype=d) for d in ("float32", "mixed_bfloat16")],
+    "a constraint that is called": [
+        lambda v=v: calling(keras.constraints.MaxNorm(v)) for v in (1, 2)
+    ],
+    "a regularizer that is called": [
+        lambda v=v: calling(keras.regularizers.L2(v)) for v in (0.1, 0.2)
+    ],
+    "an initializer that is held": [
+        lambda v=v: with_attribute(keras.initializers.Constant(v)) for v in (1, 2)
+    ],
+    "a callable with a state, which wraps a function": [
+        lambda v=v: calling(decorated(v)) for v in (1, 2)
+    ],
+    "the order of arguments that are named": [
+        lambda f=f: written("f(a=x, b=2.0)", f=function(f))
+        for f in ("def f(a, b):\n    return a - b", "def f(b, a):\n    return b - a")
+    ],
+    "which argument has a default": [
+        lambda f=f: written("f(x, b=2.0)", f=function(f))
+        for f in (
+            "def f(x, b=1.0, c=5.0):\n    return x * b",
+            "def f(x, c=1.0, b=5.0):\n    return x * c",
+        )
+    ],
+    "a module in a package": [
+        lambda v=v: written("x * m.inner.value", m=package(v)) for v in (2, 3)
+    ],
+    "a word for getattr": [
+        lambda v=v: written("x * getattr(m.inner, 'value')", m=package(v)) for v in (2, 3)
+    ],
+    "a masked array": [
+        lambda m=m: with_attribute(np.ma.array([1, 2], mask=m)) for m in ((0, 0), (0, 1))
+    ],
     "a Lambda": [lambda f=f: keras.layers.Lambda(f) for f in (lambda x: x * 2, lambda x: x * 3)],
 }
 
@@ -135,6 +208,50 @@ def test_what_decides_the_answer_is_in_the_fingerprint(name):
     prints = [fingerprint(frozen(make())) for make in PAIRS[name]]
     assert len(set(prints)) == len(prints)
     assert prints == [fingerprint(frozen(make())) for make in PAIRS[name]]
+
+
+# Keras's own of models, but not of layers.
+OF_MODELS = {*vars(keras.Sequential([keras.Input((1,))])), "history"} - {
+    *vars(keras.layers.Layer())
+}
+
+
+@pytest.mark.parametrize("name", sorted(OF_MODELS))
+def test_an_attribute_of_a_layer_counts_though_models_have_one_of_this_name(name):
+    layer = written("x * 2")
+    setattr(layer, name, 2.0)
+    before = fingerprint(frozen(layer))
+    setattr(layer, name, 3.0)
+    assert fingerprint(frozen(layer)) != before
+
+
+def test_a_module_that_is_imported_in_a_call_counts(monkeypatch):
+    prints = {
+        fingerprint(frozen(written("f(x)", f=imported_when_called(monkeypatch, value))))
+        for value in (2, 3)
+    }
+    assert len(prints) == 2
+
+
+def test_a_method_that_was_put_into_an_installed_class_counts(monkeypatch):
+    before = fingerprint(frozen(dense()))
+    call = keras.layers.Dense.call
+    twice = function("def f(self, x, training=None):\n    return 2 * call(self, x)")
+    twice.__globals__["call"] = call
+    monkeypatch.setattr(keras.layers.Dense, "call", twice)
+    assert fingerprint(frozen(dense())) != before
+
+
+def test_a_limit_that_few_images_reach_is_no_old_answer(tmp_path):
+    """Asking a few images anew would not find it."""
+    rows = np.ones((100, 4), "float32")
+    rows[3] = 20
+    outputs = FrozenOutputs(tmp_path, verbose=0)
+    for limit in (10.0, 5.0):
+        layer = written("self.value(x)")
+        layer.value = keras.constraints.MaxNorm(limit, axis=-1)
+        length = np.linalg.norm(outputs(frozen(layer), rows), axis=-1)
+        np.testing.assert_allclose(length[3], limit, rtol=1e-4)
 
 
 def test_names_compilation_and_calls_are_not():

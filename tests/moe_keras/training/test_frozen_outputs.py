@@ -164,3 +164,32 @@ def test_the_whole_mixture_says_what_the_head_says(outputs):
     )
     # Its gate can be trained further; the experts stay.
     assert len(mixture.trainable_weights) == len(head.trainable_weights) == 2
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64", "int8", "bool"])
+def test_images_of_every_dtype(tmp_path, dtype):
+    layer, images = FrozenExpert(keras.layers.Dense(3)), np.eye(4, dtype="float32")
+    expected = to_numpy(layer(images))
+    images = to_numpy(keras.ops.cast(images, dtype))
+    np.testing.assert_allclose(FrozenOutputs(tmp_path, verbose=0)(layer, images), expected, 1e-3)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "mixed_bfloat16", "float64"])
+def test_answers_of_every_precision_are_read_as_they_were_written(tmp_path, dtype):
+    layer = FrozenExpert(keras.layers.Dense(3, dtype=dtype))
+    first, later = (FrozenOutputs(tmp_path, verbose=0)(layer, np.eye(4)) for _ in range(2))
+    assert first.dtype == later.dtype
+    np.testing.assert_array_equal(first, later)
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [lambda y: y.astype("U9"), lambda y: y.astype("M8[s]"), lambda y: y[0], lambda y: y[:9]],
+)
+def test_a_file_of_other_numbers_is_made_anew(tmp_path, change):
+    layer = FrozenExpert(keras.layers.Dense(3))
+    expected = FrozenOutputs(tmp_path, verbose=0)(layer, np.eye(12))
+    (file,) = tmp_path.iterdir()
+    np.savez(file, outputs=change(expected))
+    np.testing.assert_array_equal(FrozenOutputs(tmp_path, verbose=0)(layer, np.eye(12)), expected)
