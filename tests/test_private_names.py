@@ -283,19 +283,22 @@ from moe_keras.spark import session
 spark = session("local[1]", memory="512m")
 print("executors", spark.sparkContext._jsc.sc().getExecutorMemoryStatus().size())
 print("java", SparkContext._gateway.proc.poll(), SparkContext._jvm is not None)
+print("context", SparkContext._active_spark_context is spark.sparkContext)
 spark.stop()
 """
 
 
 @private(
-    *("_jsc", "_gateway", "_jvm"),
-    breaks="session: it could not see whether a cluster has workers, nor end a Java that hangs",
+    *("_jsc", "_gateway", "_jvm", "_active_spark_context"),
+    breaks="session: it could not see whether a cluster has workers, end a Java that hangs, or "
+    "find the session that another thread started",
 )
 @pytest.mark.slow
 def test_spark_shows_its_java():
     pytest.importorskip("pyspark")
     done = subprocess.run([sys.executable, "-c", SPARK], capture_output=True, text=True)
-    assert done.stdout.splitlines() == ["executors 1", "java None True"], done.stderr
+    shown = ["executors 1", "java None True", "context True"]
+    assert done.stdout.splitlines() == shown, done.stderr
 
 
 # Libraries that benchmarks compare with

@@ -108,7 +108,8 @@ def evaluate(
 def _tell(measured, what):
     typer.echo(f"{what}: {measured['rows']:,}")
     for name in ("nearest cluster", "gate", "any expert"):
-        typer.echo(f"{name}: {measured[name]:.2%}")
+        share = measured[name]  # a mixture that was saved before it had a gate has none
+        typer.echo(f"{name}: {'-' if share is None else f'{share:.2%}'}")
     for name in ("experts", "own cluster"):
         shares = ("-" if share is None else f"{share:.1%}" for share in measured[name])
         typer.echo(f"{name}: {' '.join(shares)}")

@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import http.client
 import shutil
+import threading
 import time
 import urllib.request
 
@@ -13,6 +14,8 @@ from moe_common.files import replacing
 
 # A server that says nothing for this long is taken for dead; Keras alone would wait for ever.
 SILENCE_SECONDS = 30
+# A server has this long to begin, be it one byte after the other.
+OPENING_SECONDS = 60
 # One that trickles is given up: 170 MB at this pace would take five hours.
 SLOWEST = 10_000  # bytes a second, over
 WINDOW_SECONDS = 60
@@ -30,8 +33,9 @@ def whole_downloads(checksums=None):
         checksums: Dictionary from a file's name to "algorithm:checksum", for those that are known.
 
     Raises:
-        ConnectionError: in the block, if the server is silent for 30 seconds, sends less than 10 kB
-            a second over a minute, sends less than it promised, or something else.
+        ConnectionError: in the block, if the server is silent for 30 seconds, has not begun within
+            a minute, sends less than 10 kB a second over a minute, sends less than it promised, or
+            something else.
     """
 
     def retrieve(url, target, progress=None):
@@ -48,12 +52,9 @@ def whole_downloads(checksums=None):
 
 def _retrieve(url, target, progress, checksums):
     name = str(target).replace("\\", "/").rpartition("/")[2]
-    with (
-        urllib.request.urlopen(url, timeout=SILENCE_SECONDS) as response,
-        replacing(target) as part,
-    ):
-        length = response.headers.get("Content-Length")
-        length = int(length) if length else -1
+    with _opened(url) as response, replacing(target) as part:
+        length = response.headers.get("Content-Length", "")
+        length = int(length) if length.isdecimal() else -1  # what is no number promises nothing
         if length > 0:
             _check_room(part.parent, length)
         received = 0
@@ -69,6 +70,30 @@ def _retrieve(url, target, progress, checksums):
                 "connection ended"
             )
         _check_content(part, name, url, response.headers.get_content_type(), checksums)
+
+
+def _opened(url):
+    """The server's answer, as far as its headers."""
+    outcome = {}
+
+    def open_():
+        try:
+            outcome["response"] = urllib.request.urlopen(url, timeout=SILENCE_SECONDS)
+        except Exception as error:
+            outcome["error"] = error
+
+    # A thread, because each byte of a header that trickles would begin the timeout anew.
+    thread = threading.Thread(target=open_, daemon=True)
+    thread.start()
+    thread.join(OPENING_SECONDS)
+    if "error" in outcome:
+        raise outcome["error"]
+    if "response" not in outcome:
+        raise ConnectionError(
+            f"Expected an answer from {url}. Received: none that was complete within "
+            f"{OPENING_SECONDS} seconds"
+        )
+    return outcome["response"]
 
 
 def _blocks(response, url):

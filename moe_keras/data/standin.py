@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from moe_common.keras_home import keras_home
-from moe_keras.data.content import verified
+from moe_keras.data.content import check_form, verified
 from moe_keras.npz import read_npz, write_npz
 from moe_keras.standin import VERSION
 
@@ -39,7 +39,7 @@ def load_standin(spec):
     origin = (str(path), "It is generated again.")
     if os.path.isfile(path):
         try:
-            arrays = read_npz(path, origin[1])
+            arrays = read_npz(path, origin[1], lambda headers: _check_form(headers, facts, origin))
             arrays.pop(MARK, None)
             return verified(arrays, facts, origin)
         except (ValueError, OSError) as error:
@@ -62,3 +62,7 @@ def load_standin(spec):
             stacklevel=2,
         )
     return arrays
+
+
+def _check_form(headers, spec, origin):
+    check_form({name: h for name, h in headers.items() if name != MARK}, spec, origin)

@@ -69,6 +69,8 @@ def session(master=None, memory=None, name="moe_keras"):
         Zaharia et al. (2012), Resilient distributed datasets.
     """
     running = SparkSession.getActiveSession()
+    if running is None and SparkContext._active_spark_context is not None:
+        running = SparkSession.builder.getOrCreate()  # one that another thread started
     if running is not None:
         if master:
             _check(master, memory or "2g")
@@ -109,11 +111,17 @@ def _check_running(running, master, memory):
         )
     if memory:
         has = context.getConf().get("spark.driver.memory", "1g")
-        if has != memory:
+        if _bytes(has) != _bytes(memory):
             raise ValueError(
                 f"Expected no other session, or one with a memory of {memory}. Received: one that "
                 f"runs with {has}. Call its stop() first, or leave out memory."
             )
+
+
+def _bytes(memory):
+    """How much "2g" or "2048m" is; without a unit, Spark takes MB."""
+    size = re.fullmatch(r"(\d+)([bkmgt]?)b?", memory.lower())
+    return int(size[1]) << {"b": 0, "k": 10, "g": 30, "t": 40}.get(size[2], 20) if size else memory
 
 
 _HOSTS = r"[^:/,\s]+:\d+"

@@ -4,6 +4,7 @@ import dis
 import functools
 import hashlib
 import importlib.metadata
+import importlib.util
 import os
 import site
 import sys
@@ -14,18 +15,7 @@ import keras
 import numpy as np
 
 # They move or watch weights; what a built layer answers does not depend on them.
-IDLE = (
-    keras.optimizers.Optimizer,
-    keras.losses.Loss,
-    keras.metrics.Metric,
-    keras.random.SeedGenerator,
-)
-# A layer of one's own may call them. Their configurations have no random numbers, as they have.
-CONFIGURED = (
-    keras.initializers.Initializer,
-    keras.regularizers.Regularizer,
-    keras.constraints.Constraint,
-)
+IDLE = (keras.optimizers.Optimizer, keras.metrics.Metric, keras.random.SeedGenerator)
 # What Python writes into a class by itself, and what is for people.
 ABOUT_CLASS = {
     *("__dict__", "__weakref__", "__doc__", "__module__", "__annotations__", "_abc_impl"),
@@ -155,8 +145,11 @@ class _Walk:
             self.add([value.fget, value.fset])
         elif isinstance(value, functools.cached_property):
             self.add(value.func)
-        elif isinstance(value, CONFIGURED):
+        elif isinstance(value, keras.initializers.Initializer):
+            # Not as it is: it may hold a seed that was drawn.
             self.add([type(value), value.get_config(), _own(value)])
+        elif isinstance(value, keras.losses.Loss):  # whose configuration may lack its arguments
+            self.add([type(value), vars(value)])
         elif isinstance(value, keras.KerasTensor):
             raise NoFingerprint(f"a symbolic tensor outside a model's graph, {value}")
         elif isinstance(value, keras.Operation):
@@ -305,13 +298,26 @@ def _words(code):
 
 
 def _imported_by(code, known):
-    """The modules that code imports when it runs, of those that are imported by now."""
+    """The modules, no installed ones, that code imports when it runs."""
     for instruction in dis.get_instructions(code):
         if instruction.opname == "IMPORT_NAME":
             package = known.get("__package__") or ""
             for name in (instruction.argval, f"{package}.{instruction.argval}".rstrip(".")):
-                if name in sys.modules:
-                    yield sys.modules[name]
+                if sys.modules.get(name) is not None or _can_be_imported(name):
+                    yield importlib.import_module(name)
+
+
+def _can_be_imported(name):
+    """Whether a module is there that is no installed package's, which may take long to import."""
+    top = name.partition(".")[0]
+    if not top or top in sys.stdlib_module_names:
+        return False
+    try:
+        spec = importlib.util.find_spec(top)
+        own = spec is not None and spec.origin and not spec.origin.startswith(INSTALLED)
+        return bool(own) and importlib.util.find_spec(name) is not None
+    except (ImportError, ValueError):
+        return False
 
 
 def _globals_named(code):

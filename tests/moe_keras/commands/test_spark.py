@@ -94,6 +94,12 @@ def test_evaluate(recorded, capsys, tmp_path):
     assert "nearest cluster: 90.00%" in capsys.readouterr().out
 
 
+def test_a_mixture_without_a_gate_is_evaluated(recorded, capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr(Recorded, "evaluate", lambda self, frame: MEASURED | {"gate": None})
+    assert run("evaluate", tmp_path) == 0
+    assert "gate: -\nany expert: 99.00%" in capsys.readouterr().out
+
+
 def test_an_error_is_one_message(recorded, capsys, tmp_path, monkeypatch):
     def refuse(master, memory):
         raise ConnectionError("Expected a Spark master")

@@ -39,6 +39,16 @@ class Server(http.server.BaseHTTPRequestHandler):
         self.begin(None)
         self.wfile.write(CONTENT)
 
+    def badlength(self):
+        self.begin("many")
+        self.wfile.write(CONTENT)
+
+    def hesitates(self):
+        for byte in b"HTTP/1.0 200 OK\r\nX-Long: " + b"x" * 1000:
+            self.wfile.write(bytes([byte]))
+            if self.server.over.wait(0.05):
+                return
+
     def cut(self):
         self.begin()
         self.wfile.write(CONTENT[:1000])
@@ -100,7 +110,7 @@ def names(folder):
     return sorted(p.name for p in folder.rglob("*") if p.is_file())
 
 
-@pytest.mark.parametrize("kind", ["good", "nolength"])
+@pytest.mark.parametrize("kind", ["good", "nolength", "badlength"])
 def test_a_whole_file_gets_its_name(site, tmp_path, kind):
     path = fetch(f"{site}/{kind}", tmp_path)
     with open(path, "rb") as file:
@@ -118,11 +128,13 @@ def test_a_whole_file_gets_its_name(site, tmp_path, kind):
         ("forbidden", "403"),
         ("stalls", "broke off"),
         ("trickles", "kB a second"),
+        ("hesitates", "an answer from"),
     ],
 )
 def test_anything_else_leaves_nothing(site, tmp_path, monkeypatch, kind, message):
     monkeypatch.setattr(download, "SILENCE_SECONDS", 0.5)
     monkeypatch.setattr(download, "WINDOW_SECONDS", 0.3)
+    monkeypatch.setattr(download, "OPENING_SECONDS", 4)
     start = time.monotonic()
     with pytest.raises(Exception, match=message):
         fetch(f"{site}/{kind}", tmp_path)

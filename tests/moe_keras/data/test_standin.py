@@ -64,3 +64,14 @@ def test_a_cache_that_cannot_be_written_does_not_stop_loading(spec, bare_machine
         arrays = load_standin(spec)
     assert arrays["x_test"].shape == (50, 32, 32, 3)
     assert os.listdir(bare_machine) == ["moe_keras"]
+
+
+def test_a_cache_file_that_promises_more_is_replaced_before_it_is_read(spec, counted, monkeypatch):
+    first = load_standin(spec)
+    path = standin_file(spec)
+    np.savez_compressed(path, **{**first, "x_train": np.zeros((10**6, 32), "uint8")})
+    monkeypatch.setattr(np, "load", None)  # so it is not read
+    with pytest.warns(UserWarning, match=r"Received: shape \(1000000, 32\)"):
+        second = load_standin(spec)
+    assert (first["x_train"] == second["x_train"]).all()
+    assert counted == ["cifar10"] * 2

@@ -18,6 +18,9 @@ GATES = {
     "expert choice": lambda **kw: moe.ExpertChoiceGate(3, **kw),
     "slots": lambda **kw: moe.SlotGate(3, slots=2, **kw),
     "tree": lambda **kw: moe.HierarchicalGate((2, 2), **kw),
+    "group limited": lambda **kw: moe.GroupLimitedGate(
+        4, 2, num_groups=2, top_groups=1, sequence_loss=0.1, **kw
+    ),
     "guided": lambda **kw: moe.LabelGuidedGate(moe.SoftmaxGate(3, **kw), np.eye(3), **kw),
 }
 

@@ -9,6 +9,7 @@ import time
 from types import SimpleNamespace
 
 import pytest
+from pyspark import SparkContext
 from pyspark.sql import SparkSession
 
 from moe_keras.spark import java
@@ -20,6 +21,7 @@ from moe_keras.spark.session import PATIENCE
 def none_runs(monkeypatch):
     """As in a new process, whatever tests ran before in this one."""
     monkeypatch.setattr(SparkSession, "getActiveSession", lambda: None)
+    monkeypatch.setattr(SparkContext, "_active_spark_context", None)
 
 
 @pytest.mark.parametrize(
@@ -210,5 +212,28 @@ def test_a_running_session_is_taken_as_it_is(monkeypatch):
     monkeypatch.setattr(SparkSession, "getActiveSession", lambda: running)
     assert start() is running
     assert start(memory="4g") is running
+    assert start(memory="4096m") is running
     with pytest.raises(ValueError, match=r"memory of 2g.*runs with 4g"):
         start(memory="2g")
+
+
+def test_a_session_that_another_thread_started_is_one_that_runs(monkeypatch):
+    context = SimpleNamespace(master="local[2]", getConf=lambda: {"spark.driver.memory": "1g"})
+    running = SimpleNamespace(sparkContext=context)
+    monkeypatch.setattr(SparkContext, "_active_spark_context", context)
+    monkeypatch.setattr(SparkSession, "builder", SimpleNamespace(getOrCreate=lambda: running))
+    assert start("local[2]", "1024m") is running
+    with pytest.raises(ValueError, match=r"memory of 4g.*runs with 1g"):
+        start("local[2]", "4g")
+    with pytest.raises(ValueError, match=r"one on local\[1\]"):
+        start("local[1]")
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("2g", "2048m"), ("2097152k", "2g"), ("512", "512m"), ("1T", "1024g")]
+)
+def test_one_memory_in_several_words(monkeypatch, one, other):
+    context = SimpleNamespace(master="local[2]", getConf=lambda: {"spark.driver.memory": one})
+    running = SimpleNamespace(sparkContext=context)
+    monkeypatch.setattr(SparkSession, "getActiveSession", lambda: running)
+    assert start(memory=other) is running

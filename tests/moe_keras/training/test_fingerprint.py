@@ -1,6 +1,7 @@
 """One thing changes in a layer: its fingerprint changes; nothing does: it stays."""
 
 import functools
+import importlib
 import sys
 import types
 
@@ -176,6 +177,7 @@ PAIRS = {
     "an initializer that is held": [
         lambda v=v: with_attribute(keras.initializers.Constant(v)) for v in (1, 2)
     ],
+    "a loss that is held": [lambda v=v: with_attribute(keras.losses.Huber(v)) for v in (1, 2)],
     "a callable with a state, which wraps a function": [
         lambda v=v: calling(decorated(v)) for v in (1, 2)
     ],
@@ -230,6 +232,19 @@ def test_a_module_that_is_imported_in_a_call_counts(monkeypatch):
         fingerprint(frozen(written("f(x)", f=imported_when_called(monkeypatch, value))))
         for value in (2, 3)
     }
+    assert len(prints) == 2
+
+
+def test_a_module_that_a_call_is_yet_to_import_counts(monkeypatch, tmp_path):
+    monkeypatch.syspath_prepend(tmp_path)
+    layer = frozen(written("x * 2"))
+    layer.layer.helper = function("def f(x):\n    import yet_to_come as n\n    return x * n.value")
+    prints = set()
+    for value in ("2.0", "3.00"):
+        (tmp_path / "yet_to_come.py").write_text(f"value = {value}\n")
+        importlib.invalidate_caches()
+        prints.add(fingerprint(layer))
+        del sys.modules["yet_to_come"]
     assert len(prints) == 2
 
 
