@@ -303,8 +303,17 @@ def _imported_by(code, known):
         if instruction.opname == "IMPORT_NAME":
             package = known.get("__package__") or ""
             for name in (instruction.argval, f"{package}.{instruction.argval}".rstrip(".")):
-                if sys.modules.get(name) is not None or _can_be_imported(name):
-                    yield importlib.import_module(name)
+                if sys.modules.get(name) is not None:
+                    yield sys.modules[name]
+                elif _can_be_imported(name):
+                    yield _imported(name)
+
+
+def _imported(name):
+    try:
+        return importlib.import_module(name)
+    except Exception as error:  # whatever a module of somebody's own may raise
+        raise NoFingerprint(f"a call of {name}, which cannot be imported ({error})") from error
 
 
 def _can_be_imported(name):
