@@ -63,7 +63,9 @@ def _is_a_classifier(build_cnn, random):
         require_probabilities(said, "the network's output")
         require_images_apart(model, images)
         models.append(model)
-    if len(models[0].weights) != len(models[1].weights):
+    shapes, others = ([tuple(v.shape) for v in model.weights] for model in models)
+    # The last layer has a kernel and a bias.
+    if len(shapes) != len(others) or sum(a != b for a, b in zip(shapes, others, strict=True)) > 2:
         raise WrongAnswer(
             "Networks for 10 classes and for fewer must have the same layers, all but the last of "
             "the same size: the lab copies the weights of one to the other."
@@ -101,6 +103,15 @@ def _is_a_small_cnn_that_scales_and_learns(build_cnn, random):
     if np.array_equal(before, to_numpy(kernels[0])):
         raise WrongAnswer(
             "Training does not move the first convolution: what cuts its gradient, or freezes it?"
+        )
+    last = [v for v in model.trainable_variables if tuple(v.shape)[-1:] == (10,)]
+    for weights in last:
+        weights.assign(1000 * random.normal(size=weights.shape))
+    surest = to_numpy(model(images)).max()
+    if last and surest < 0.9:
+        raise WrongAnswer(
+            f"However large its last weights are, your network gives no class more than {surest:.2f}: "
+            "is there a second softmax, or another activation before it?"
         )
 
 
@@ -235,8 +246,8 @@ def spread(probabilities, class_ids, num_classes):
 
 
 def _weights_and_outputs(random):
-    for high in (4, 7):
-        images, experts, classes = sizes(random, 3, high=high)
+    for low, high in ((2, 4), (3, 7)):
+        images, experts, classes = sizes(random, 3, low, high)
         outputs = probabilities(random, images, experts, classes)
         yield probabilities(random, images, experts), outputs
     yield numbers(random, images, experts), numbers(random, *outputs.shape)
@@ -394,6 +405,11 @@ def _is_frozen(freeze, random):
         if not np.allclose(to_numpy(frozen(images, training=False)), expected, atol=1e-6):
             raise WrongAnswer("The frozen expert must give the same answers as the expert.")
         require_frozen(frozen, images)
+        if frozen.trainable_variables:
+            raise WrongAnswer(
+                "No gradient reaches the expert, but its weights may still be trained: weight decay "
+                "would move them. Set trainable = False on all of it."
+            )
 
 
 @exercise(
@@ -442,6 +458,14 @@ def _learns_whom_to_trust(gate_class, random):
     best = np.add.outer(random.permutation(images), random.permutation(classes)) % experts
     gate = gate_class(num_classes=classes, num_experts=experts)
     require_learning(gate, features, np.eye(experts, dtype="float32")[best], "gate")
+    weights = to_numpy(gate(features))
+    for feature in range(features.shape[1]):
+        changed = features + np.eye(features.shape[1], dtype="float32")[feature]
+        # Not a bit: of a gate that is sure, a change is small.
+        if np.array_equal(weights, to_numpy(gate(changed))):
+            raise WrongAnswer(
+                f"The gate does not look at the whole image: feature {feature} makes no difference."
+            )
 
 
 @exercise(

@@ -153,7 +153,7 @@ def _judged(random):
     for images, own, temperatures in (
         (12, 0.4, random.permutation(grid).tolist()),
         (60, 2.2, random.permutation(grid).tolist()[:4]),
-        (80, 0.7, TEMPERATURES),
+        (80, 0.7, random.permutation(TEMPERATURES).tolist()),
         (70, 1.5, TEMPERATURES),
     ):
         said = probabilities(random, images, int(random.integers(3, 6)))
@@ -308,12 +308,19 @@ def _is_a_paired_bootstrap(answer, random):
 
 def _draws_from_the_seed(answer, random):
     a, b = _right_or_wrong(random, int(random.integers(300, 500)))
-    _, low, high = _three(answer, a, b, 1, 0)
-    if high - low > 1e-9:
-        raise WrongAnswer(
-            "Asked for a single resample, your interval should have no width: draw as many "
-            "resamples as `resamples` says."
-        )
+    for seed in range(3):
+        _, low, high = _three(answer, a, b, 1, seed)
+        if high - low > 1e-9:
+            raise WrongAnswer(
+                "Asked for a single resample, your interval should have no width: draw as many "
+                "resamples as `resamples` says."
+            )
+        # A sum of differences of 1, 0 and -1, divided by how many were drawn.
+        if abs(low * len(a) - round(low * len(a))) > 1e-3:
+            raise WrongAnswer(
+                f"The mean of {len(a)} differences is a whole number of {len(a)}ths; that of your "
+                "resample is not: draw as many images as there are."
+            )
     found = [_three(answer, a, b, 25, seed) for seed in (3, 3, 4, 5)]
     if found[0] != found[1]:
         raise WrongAnswer(
@@ -455,8 +462,13 @@ def mcnemar(correct_a, correct_b):
 
 
 def _models(random):
-    """Costs and accuracies of models, some of them equal in one or in both."""
-    for count in (3, 7):
+    """Costs and accuracies of models, some of them equal in one or in both.
+
+    Of the first ones none is dominated, though one gains little for its cost.
+    """
+    order = random.permutation(3)
+    yield np.cumsum(random.uniform(0.1, 0.4, 3))[order], np.array([0.8, 0.81, 0.9])[order]
+    for count, turn in ((3, 1), (7, -1)):
         costs = random.integers(2, 7, count) * 1.0
         accuracies = random.integers(84, 94, count) / 100
         cheap = np.lexsort((-accuracies, costs))[0]  # on the frontier
@@ -466,12 +478,14 @@ def _models(random):
         accuracies = np.append(
             accuracies, [accuracies[cheap], accuracies[cheap] - 0.03, accuracies[good]]
         )
-        order = random.permutation(len(costs))
+        # The last two are dominated by equals in one thing: once they come before them, once after.
+        dominated = random.permutation([count + 1, count + 2])
+        order = np.append(dominated, random.permutation(count + 1))[::turn]
         yield costs[order], accuracies[order]
     # As the lab's, in per cent; more cost more, but not all are better.
     count = int(random.integers(8, 12))
-    costs = np.sort(random.uniform(10, 200, count))
-    points = np.stack([costs, 80 + costs / 20 + 3 * random.normal(size=count)], axis=1)
+    costs = np.sort(random.uniform(2, 12, count))
+    points = np.stack([costs, 80 + costs + 3 * random.normal(size=count)], axis=1)
     costs, accuracies = random.permutation(points).T
     yield costs, accuracies
 

@@ -3,17 +3,20 @@
 import numpy as np
 from keras import ops
 
-from moe_labs.exercises.draws import numbers, one_hot, probabilities, sizes
+from moe_labs.exercises.draws import far_apart, numbers, one_hot, probabilities, sizes
 from moe_labs.exercises.exercise import exercise
 from moe_labs.exercises.forms import Array, Tensor
 from moe_labs.exercises.ways import arrays, gradient, tensors, training_step
 
 
 def _mixtures(random):
-    """Logits (B, E) and outputs (B, E, C), the first ones small."""
+    """Logits (B, E) and outputs (B, E, C), the first ones small, the last ones far apart."""
     for high in (4, 7):
         images, experts, classes = sizes(random, 3, high=high)
         yield numbers(random, images, experts), numbers(random, images, experts, classes)
+    images, experts, classes = sizes(random, 3, low=3, high=9)
+    logits = far_apart(random, numbers(random, images, experts))
+    yield logits, numbers(random, images, experts, classes)
 
 
 def _upstream_gradients(random):
@@ -31,19 +34,34 @@ def _with_sigma(random):
         yield *case, float(random.uniform(0.6, 1.8))
     logits, outputs, targets = case
     yield logits, 100 * outputs, targets, 0.25  # as far off as untrained experts may be
+    # The gate has ruled an expert out, by a weight that is 0 in a computer, and it is right.
+    logits, outputs = logits.copy(), outputs.copy()
+    logits[:, 0] = logits[:, 1:].min(axis=1) - 150
+    outputs[:, 0] = targets
+    yield logits, outputs, targets, 0.05
 
 
 def _labels_of_images(random):
     """Gate weights (N, E), labels with one class missing, and how many classes there are."""
-    for images in (5, 40):
-        experts, classes = sizes(random, 2, low=3, high=6)
-        missing = random.integers(classes - 1)
+    for images, missing, wide in ((5, 1, False), (30, 0, True), (40, -1, False)):
+        experts, classes = sorted(sizes(random, 2, low=3, high=6), reverse=wide)
         labels = random.choice(np.delete(np.arange(classes), missing), images)
         yield probabilities(random, images, experts), labels, classes
 
 
 def _squares(outputs, targets):
     return ops.sum(ops.square(ops.expand_dims(targets, 1) - outputs), axis=-1)
+
+
+def _plain_softmax(logits):
+    powers = ops.exp(logits)
+    return powers / ops.sum(powers, axis=-1, keepdims=True)
+
+
+TOO_LARGE = (
+    "With large logits your weights are no longer finite, for exp is too large for a computer: "
+    "ops.softmax copes."
+)
 
 
 def _responsible(logits, outputs, targets, divided_by):
@@ -84,6 +102,7 @@ def _responsible(logits, outputs, targets, divided_by):
             lambda a, o: np.einsum("be,bec->bc", np.eye(a.shape[1])[np.argmax(a, axis=1)], o),
             "You take the heaviest expert alone: sum all of them, each times its weight.",
         ),
+        (lambda a, o: ops.einsum("be,bec->bc", _plain_softmax(a), o), TOO_LARGE),
     ],
     hints=[
         "Two steps: logits to weights, then the weighted sum over the experts.",
@@ -252,6 +271,13 @@ def _plain_exponentials(logits, outputs, targets, sigma):
             "With large errors your loss is no longer finite, for exp(-error) is 0 in a computer. "
             "Stay in logarithms: ops.logsumexp(log weight - error / (2 sigma^2)).",
         ),
+        (
+            lambda a, o, d, s: (
+                -ops.logsumexp(ops.log(ops.softmax(a)) - _squares(o, d) / (2 * s**2), axis=-1)
+            ),
+            "A weight that is 0 in a computer has no logarithm: ops.log_softmax(logits) does not "
+            "go through the weights.",
+        ),
     ],
     hints=[
         "Each expert's squared error first, of shape (B, E): ops.sum(ops.square(targets[:, None] "
@@ -311,6 +337,11 @@ def competitive(logits, outputs, targets, sigma):
             "With large errors you divide 0 by 0, for exp(-error) is 0 in a computer. Stay in "
             "logarithms until the end: a softmax of log weight - error / (2 sigma^2).",
         ),
+        (
+            lambda a, o, d, s: ops.softmax(ops.log(ops.softmax(a)) - _squares(o, d) / (2 * s**2)),
+            "A weight that is 0 in a computer has no logarithm: ops.log_softmax(logits) does not "
+            "go through the weights.",
+        ),
     ],
     hints=[
         "The terms of the sum in the competitive loss, each divided by the sum.",
@@ -357,6 +388,10 @@ def _sums_by_label(weights, labels, num_classes):
         (
             lambda w, y, c: routing_table(w, y, c)[np.unique(y)],
             "A label without images has a row as well, of zeros: make num_classes rows.",
+        ),
+        (
+            lambda w, y, c: routing_table(w, y, c)[: y.max() + 1],
+            "The largest of these labels need not be the last class: make num_classes rows.",
         ),
     ],
     hints=[

@@ -3,7 +3,7 @@
 import numpy as np
 from keras import ops
 
-from moe_labs.exercises.draws import numbers, probabilities, sizes
+from moe_labs.exercises.draws import far_apart, numbers, probabilities, sizes
 from moe_labs.exercises.exercise import exercise
 from moe_labs.exercises.forms import Tensor
 from moe_labs.exercises.ways import arrays, gradient, tensors
@@ -22,7 +22,7 @@ def _lengths(random):
 def _logits(random):
     for images, tokens, experts, slots, _ in _lengths(random):
         yield (numbers(random, images, tokens, experts, slots),)
-    yield (numbers(random, 2, 4, 3, 2) + np.float32(500),)
+    yield (far_apart(random, numbers(random, 2, 4, 3, 2), axis=1),)
 
 
 def _tokens(random):
@@ -36,14 +36,15 @@ def _answers(random):
     for images, tokens, experts, slots, features in _lengths(random):
         logits = numbers(random, images, tokens, experts, slots)
         yield logits, numbers(random, images, experts, slots, features)
-    yield logits + np.float32(500), numbers(random, images, experts, slots, features)
+    logits = far_apart(random, logits, axis=(2, 3))
+    yield logits, numbers(random, images, experts, slots, features)
 
 
 def _single_tokens(random):
     for images, _, experts, slots, features in _lengths(random):
         logits = numbers(random, images, experts, slots)
         yield logits, numbers(random, images, experts, features)
-    yield logits + np.float32(500), numbers(random, images, experts, features)
+    yield far_apart(random, logits, axis=(1, 2)), numbers(random, images, experts, features)
 
 
 def _exponentials(logits, axis):

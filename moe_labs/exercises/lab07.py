@@ -12,10 +12,14 @@ from moe_labs.exercises.wrong_answer import WrongAnswer
 
 
 def _labeled_images(random):
-    """Images, labels and some class ids in rising order, with gaps or without."""
-    for classes, images in ((4, 5), (7, 12), (10, 30), (12, 40)):
+    """Images, labels and some class ids in rising order, with gaps or without.
+
+    Once there is no image of the first of these classes.
+    """
+    for classes, images, absent in ((4, 5, 0), (7, 12, 1), (10, 30, 0), (12, 40, 0)):
         ids = np.sort(random.choice(classes, random.integers(2, classes - 1), replace=False))
         labels = random.integers(classes, size=images)
+        labels[np.isin(labels, ids[:absent])] = ids[-1]
         labels[:2] = ids[-1], np.setdiff1d(np.arange(classes), ids)[0]
         pixels = random.integers(0, 256, (images, 2, 3, 1)).astype("uint8")
         yield pixels, random.permutation(labels), tuple(ids.tolist())

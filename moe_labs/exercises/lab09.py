@@ -66,9 +66,9 @@ def _spark():
 
 
 def _headers(random):
-    """Headers of one to five dimensions, with sizes of three bytes; then any bytes at all."""
+    """Headers of one to five dimensions, with sizes of four bytes; then any bytes at all."""
     for rank in random.permutation([1, 2, 3, 4, 5]):
-        shape = random.integers(2**16, 2**24, rank)
+        shape = random.integers(2**24, 2**31, rank)
         kind = int(random.choice([8, 9, 11, 12, 13, 14]))
         header = struct.pack(f">BBBB{rank}I", 0, 0, kind, rank, *shape)
         yield (header + random.bytes(40),)
@@ -273,10 +273,10 @@ def score_at_home(answers):
 
 
 def _tree_columns(random):
-    """What a tree says of its own classes, which are some of all, at either end or between."""
-    for _ in range(3):
+    """What a tree says of its own classes, which are some of all, at first without the last."""
+    for spare in (1, 0, 0):
         rows, known, more = sizes(random, 3, high=6)
-        labels = np.sort(random.choice(known + more, known, replace=False))
+        labels = np.sort(random.choice(known + more - spare, known, replace=False))
         yield probabilities(random, rows, known).astype(float), labels, known + more
     yield np.ones((rows, 1)), labels[-1:], known + more  # a cluster of one class
 
@@ -330,8 +330,8 @@ def spread(said, labels, num_classes):
 
 def _trees(random):
     """Weights (B, E), one of them exactly 1, and what the trees say, (B, E, C)."""
-    for high in (4, 7):
-        images, experts, classes = sizes(random, 3, high=high)
+    for low, high in ((2, 4), (3, 7)):
+        images, experts, classes = sizes(random, 3, low, high)
         weights = probabilities(random, images, experts).astype(float)
         weights[-1] = np.eye(experts)[random.integers(experts)]
         yield weights, probabilities(random, images, experts, classes).astype(float)

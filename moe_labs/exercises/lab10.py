@@ -3,7 +3,7 @@
 import numpy as np
 from keras import ops
 
-from moe_labs.exercises.draws import numbers, sizes
+from moe_labs.exercises.draws import far_apart, numbers, sizes
 from moe_labs.exercises.exercise import exercise
 from moe_labs.exercises.forms import Array, Number, Several, Tensor
 from moe_labs.exercises.ways import arrays, gradient, tensors, training_step
@@ -254,7 +254,7 @@ def _biased(random):
         batch, tokens, experts = sizes(random, 3, low=k + 1, high=high)
         logits = numbers(random, batch, tokens, experts)
         yield logits, numbers(random, experts, scale=0.3), k
-    yield logits + np.float32(300), numbers(random, experts, scale=0.3), 2
+    yield far_apart(random, logits), numbers(random, experts, scale=0.3), 2
 
 
 def _weights_of(probabilities, indices):
@@ -447,7 +447,8 @@ def _foretold(random):
         count, tokens, bytes_ = sizes(random, 3, high=high)
         logits = 2 * numbers(random, count, tokens, bytes_)
         yield logits, random.integers(bytes_, size=(count, tokens)).astype("int32")
-    yield logits + np.float32(500), random.integers(bytes_, size=(count, tokens)).astype("int32")
+    logits = far_apart(random, logits)
+    yield logits, random.integers(bytes_, size=(count, tokens)).astype("int32")
     certain = np.zeros((2, 3, 4), "float32")
     certain[..., 1] = 400
     yield certain, np.array([[1, 1, 0], [1, 2, 1]], "int32")

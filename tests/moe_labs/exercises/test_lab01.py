@@ -136,6 +136,17 @@ class FrozenByHand(layers.Layer):
         return self.expert(inputs, training=self.mode)
 
 
+class StillTrainable(layers.Layer):
+    """No gradient reaches the expert, but weight decay does."""
+
+    def __init__(self, expert):
+        super().__init__()
+        self.expert = expert
+
+    def call(self, images):
+        return ops.stop_gradient(self.expert(images, training=False))
+
+
 def frozen_copy(expert):
     copy = keras.models.clone_model(expert)
     copy.set_weights(expert.get_weights())
@@ -337,6 +348,8 @@ WRONG = {
         lambda n: cnn(n, shape=(28, 28, 1)),
         lambda n: cnn(n, middle=[layers.Conv2D(400, 3, strides=8), layers.Conv2D(400, 3)]),
         lambda n: cnn(n, middle=[layers.Conv2D(4, 3)] * (n == 10)),
+        lambda n: cnn(n, filters=2 * n),
+        lambda n: keras.Sequential([cnn(n), layers.Softmax()]),
         lambda n: cnn(n + 1),
         lambda n: cnn(max(n, 10)),
         lambda n: [layers.Dense(n)],
@@ -417,6 +430,7 @@ WRONG = {
         frozen_functional,
         lambda expert: FrozenByHand(expert, frozen=False),
         lambda expert: FrozenByHand(expert, training=True),
+        StillTrainable,
         lambda expert: FrozenExpert(keras.models.clone_model(expert)),
         lambda expert: FrozenExpert(keras.Sequential(expert.layers[:-1])),
         lambda expert: lambda images: expert(images, training=False),
@@ -437,6 +451,7 @@ WRONG = {
         gate_class(lambda z: ops.softmax(z) + 0 * z[:1], look=lambda x: x[:1] + 0 * x),
         gate_class(ops.softmax, look=lambda x: 0 * x),
         gate_class(ops.softmax, look=lambda x: x[:, :1]),
+        gate_class(ops.softmax, look=lambda x: x[:, :-1]),
         gate_class(lambda z: ops.softmax(z) / z.shape[1]),
         gate_class(lambda z: ops.transpose(ops.softmax(z), (0, 2, 1))),
         gate_class(lambda z: ops.softmax(z).numpy()),

@@ -164,6 +164,16 @@ def spoils(p, t):
     return p / p.sum(axis=1, keepdims=True)
 
 
+def best_so_far(costs, accuracies):
+    """From cheap to expensive, those that beat all before: right if none costs the same."""
+    undominated = np.zeros(len(costs), bool)
+    best = (-math.inf, None)
+    for i in np.argsort(costs, kind="stable"):
+        undominated[i] = accuracies[i] > best[0] or (accuracies[i], costs[i]) == best
+        best = max(best, (accuracies[i], costs[i]), key=lambda pair: pair[0])
+    return undominated
+
+
 RIGHT = {
     "conv_cost": [
         cost,
@@ -255,6 +265,7 @@ WRONG = {
         best_by(lambda p, y: abs((p.max(axis=1)).mean() - (p.argmax(axis=1) == y).mean())),
     ],
     "paired_bootstrap": [
+        lambda a, b, n, seed: bootstrap(a, b, n, seed, share=1000 / len(a)),
         unpaired,
         normal,  # draws nothing
         without_replacement,
@@ -296,6 +307,7 @@ WRONG = {
         lambda a, b: (*mcnemar(a, b)[:2], min(mcnemar(a, b)[2], 1.96)),
     ],
     "frontier": [
+        best_so_far,
         lambda c, y: y > 0.905,
         lambda c, y: y >= np.median(y),
         lambda c, y: y / c >= np.mean(y / c),
