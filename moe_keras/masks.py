@@ -141,7 +141,7 @@ def weigh(weights, values):
     [2.0, 0.0]
     """
     there = ops.not_equal(weights, 0)
-    return weights * ops.where(there, values, ops.zeros_like(values))
+    return ops.multiply(weights, ops.where(there, values, ops.zeros_like(values)))
 
 
 def fill_groups(groups, own):
@@ -160,6 +160,7 @@ def fill_groups(groups, own):
     >>> ops.convert_to_numpy(groups).tolist()
     [[5.0, 5.0], [1.0, 1.0]]
     """
+    groups = ops.convert_to_tensor(groups)
     first, there = groups[:, :1], over_axes(own[:, :1], groups)
     stand_in = ops.where(there, ops.stop_gradient(first), neutral(first))  # (N, 1, ...)
     return ops.where(over_axes(own, groups), groups, stand_in)

@@ -97,6 +97,8 @@ class ExpertChoiceMoE(Mixture):
         answers = ops.reshape(answers, (num_experts * batch * capacity, *answer))
         weights = ops.cast(ops.reshape(weights, (-1, *[1] * len(answer))), answers.dtype)
         answers = weigh(weights, answers)
+        if answers.shape[0] == 0:  # PyTorch sums no empty segments
+            return ops.zeros((batch, num_tokens, *answer), answers.dtype)
         outputs = ops.segment_sum(answers, ops.reshape(rows, (-1,)), batch * num_tokens)
         return ops.reshape(outputs, (batch, num_tokens, *answer))
 

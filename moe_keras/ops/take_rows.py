@@ -6,7 +6,7 @@ from keras import ops
 def take_rows(rows, indices):
     """rows[indices]: (T, ...) and (N, S) to (N, S, ...), as `keras.ops.take`.
 
-    JAX forgets the indices' axes where there are no rows to take.
+    Where there are no rows, JAX forgets the axes of the indices, and PyTorch refuses to take any.
 
     >>> tuple(take_rows(ops.zeros((0, 5)), ops.zeros((2, 0), "int32")).shape)
     (2, 0, 5)

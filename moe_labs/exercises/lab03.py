@@ -150,13 +150,13 @@ def _judged(random):
     In the last case a switch has ruled out the true class of some images.
     """
     grid = [0.25, 0.5, 1.0, 2.0, 4.0]
-    for images, own, temperatures in (
-        (12, 0.4, random.permutation(grid).tolist()),
-        (60, 2.2, random.permutation(grid).tolist()[:4]),
-        (80, 0.7, random.permutation(TEMPERATURES).tolist()),
-        (70, 1.5, TEMPERATURES),
+    for images, classes, own, temperatures in (
+        (12, 4, 0.4, random.permutation(grid).tolist()),
+        (60, 9, 2.2, random.permutation(grid).tolist()[:4]),
+        (80, 3, 0.7, random.permutation(TEMPERATURES).tolist()),
+        (70, 5, 1.5, TEMPERATURES),
     ):
-        said = probabilities(random, images, int(random.integers(3, 6)))
+        said = probabilities(random, images, classes)
         truth = np.cumsum(temper(said, own), axis=1)
         labels = (random.random((images, 1)) < truth / truth[:, -1:]).argmax(axis=1)
         yield said, labels, temperatures
@@ -321,7 +321,25 @@ def _draws_from_the_seed(answer, random):
                 f"The mean of {len(a)} differences is a whole number of {len(a)}ths; that of your "
                 "resample is not: draw as many images as there are."
             )
+    if all(np.ptp(_three(answer, a, b, 2, seed)[1:]) < 1e-9 for seed in range(4)):
+        raise WrongAnswer(
+            "Asked for two resamples, your interval has no width: draw as many resamples as "
+            "`resamples` says."
+        )
+    for image in (0, len(a) - 1):  # the one on which the models differ
+        one = np.arange(len(a)) == image
+        if np.ptp(_three(answer, one, ~one & one, 60, 0)[1:]) < 1e-9:
+            raise WrongAnswer(
+                f"Where the models differ on image {image} of {len(a)} alone, your interval has no "
+                "width: some resamples have that image, others have not."
+            )
     found = [_three(answer, a, b, 25, seed) for seed in (3, 3, 4, 5)]
+    mean = a.mean() - b.mean()
+    if max(abs(difference - mean) for difference, *_ in found) > 1e-6:
+        raise WrongAnswer(
+            f"The difference is that of all images, {mean:.4f}, however few resamples there are; "
+            f"yours is {found[0][0]:.4f}."
+        )
     if found[0] != found[1]:
         raise WrongAnswer(
             "The same seed gives two intervals: draw from np.random.default_rng(seed)."

@@ -12,6 +12,7 @@ from moe_keras.arguments import positive_number
 from moe_keras.mixtures.dispatchers.dispatcher import Dispatcher
 from moe_keras.mixtures.dispatchers.order import order_by_expert
 from moe_keras.mixtures.dispatchers.places import fill_places, take_back
+from moe_keras.ops.largest import largest
 from moe_keras.ops.take_rows import take_rows
 
 
@@ -143,18 +144,19 @@ class CapacityDispatcher(Dispatcher):
         """The queue of tokens, its choices by expert, the choices (k, T), and how many came before
         each to its expert (k, T)."""
         queue = self._queue(routing)  # (T,)
-        order = order_by_expert(ops.take(routing.indices, queue, axis=0), routing.num_experts)
+        order = order_by_expert(take_rows(routing.indices, queue), routing.num_experts)
         chosen = ops.transpose(ops.where(routing.there, routing.indices, 0))  # (k, T)
         chosen = ops.cast(chosen, "int32")
         rank = ops.argsort(queue)  # (T,): each token's place in the queue
-        rows = ops.take(ops.reshape(order.rows, ops.shape(chosen)), rank, axis=1)  # (k, T)
+        rows = ops.transpose(ops.reshape(order.rows, ops.shape(chosen)))  # (T, k)
+        rows = ops.transpose(take_rows(rows, rank))  # (k, T)
         return queue, order, chosen, rows - ops.take(order.starts, chosen)
 
     def _queue(self, routing):
         """The tokens in the order in which they ask for slots."""
         if not self.batch_prioritized:
             return ops.arange(ops.shape(routing.indices)[0], dtype="int32")
-        surest = ops.max(routing.probabilities, axis=-1, initial=0)  # (T,); of no tokens, none
+        surest = largest(routing.probabilities, 1)[0][..., 0]  # (T,); `ops.max` fails if T = 0
         return ops.cast(ops.argsort(-surest), "int32")  # stable: earlier tokens first among equals
 
     def _num_filled(self, routing):

@@ -76,6 +76,22 @@ def normal(a, b, resamples, seed):
     return d.mean(), d.mean() - margin, d.mean() + margin
 
 
+def all_but_the_last(a, b, resamples, seed):
+    """Draws from 0 to N - 2."""
+    d, rng = a.astype(float) - b, np.random.default_rng(seed)
+    means = [d[rng.integers(0, len(d) - 1, len(d))].mean() for _ in range(resamples)]
+    return d.mean(), *np.quantile(means, [0.025, 0.975])
+
+
+def the_decided_alone(a, b, resamples, seed):
+    """Draws only from images on which the models differ."""
+    decided = a != b
+    if not decided.any():
+        return 0.0, 0.0, 0.0
+    share = decided.mean()
+    return tuple(share * end for end in bootstrap(a[decided], b[decided], resamples, seed))
+
+
 def unpaired(a, b, resamples, seed):
     rng = np.random.default_rng(seed)
     n = len(a)
@@ -279,6 +295,10 @@ WRONG = {
         lambda a, b, n, s: bootstrap(a, b, n, s, share=0.5),
         lambda a, b, n, s: bootstrap(a, b, n, 0),
         lambda a, b, n, s: bootstrap(a, b, n, s, draws=2000),
+        lambda a, b, n, s: bootstrap(a, b, max(n - 1, 1), s),
+        lambda a, b, n, s: (bootstrap(a[:-1], b[:-1], n, s)[0], *bootstrap(a, b, n, s)[1:]),
+        all_but_the_last,
+        the_decided_alone,
         lambda a, b, n, s: bootstrap(a, b, n, s, rng=np.random.default_rng()),
         lambda a, b, n, s: bootstrap(np.sort(a), np.sort(b), n, s),
         lambda a, b, n, s: bootstrap(a, b, n, s)[1:],
