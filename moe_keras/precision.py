@@ -20,6 +20,8 @@ def float32_or_better(x):
 def float32_or_better_dtype(dtype=None):
     """String, "float64" if that is the dtype, else "float32"; `None`: of `keras.config.floatx()`.
 
+    On TensorFlow alone: elsewhere Keras's rules of promotion have no float64.
+
     >>> float32_or_better_dtype("bfloat16"), float32_or_better_dtype("float64")
     ('float32', 'float64')
     """

@@ -75,7 +75,7 @@ def test_gates_follow_a_policy_of_64_bits_and_none_of_16(name):
             keras.config.set_dtype_policy(policy)
             tensors = GATES[name]()(TOKENS)
             dtype = keras.backend.standardize_dtype(tensors["probabilities"].dtype)
-            wide = expected if keras.backend.backend() != "jax" else "float32"
+            wide = expected if keras.backend.backend() == "tensorflow" else "float32"
             assert dtype == wide, policy
     finally:
         keras.config.set_dtype_policy(before)

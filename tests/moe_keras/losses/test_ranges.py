@@ -51,7 +51,7 @@ CASES = {
     ),
     "importance": (losses.importance_loss, lambda x: variation_squared(x.sum(axis=0))),
     "load": (
-        lambda x: losses.load_loss(x, x[::-1], x + x, top_k=1),
+        lambda x: losses.load_loss(x, ops.flip(x, axis=0), x + x, top_k=1),
         lambda x: expected_load(x, x[::-1], x + x),
     ),
     "z": (losses.router_z_loss, lambda x: (log_sum_exp(x) ** 2).mean()),
