@@ -47,10 +47,9 @@ def accelerate(model, dispatch="auto"):
 
     Example:
 
-    ```python
-    backbone = keras_hub.models.MixtralBackbone.from_preset("mixtral_8_7b_en")
-    moe_keras.mixtures.accelerate(backbone)
-    ```
+    >>> import keras_hub  # doctest: +SKIP
+    >>> backbone = keras_hub.models.MixtralBackbone.from_preset("mixtral_8_7b_en")  # doctest: +SKIP
+    >>> backbone = accelerate(backbone)  # doctest: +SKIP
     """
     layers = list(model._flatten_layers()) if isinstance(model, keras.layers.Layer) else []
     blocks = [layer for layer in layers if is_block(layer)]
