@@ -71,18 +71,17 @@ class MutationTests:
     @pytest.mark.nightly
     @pytest.mark.parametrize("occasion", OCCASIONS)
     def test_wrong_answers_are_refused_whatever_is_drawn(self, name, answer, occasion):
-        exercise = self.exercise(name)
-        exercise._answer = answer
-        status, message = exercise._judge(occasion)
-        assert status != "right", message
+        assert self.judged(name, answer, occasion) != "right"
 
     @pytest.mark.nightly
     @pytest.mark.parametrize("occasion", OCCASIONS)
     def test_right_answers_pass_whatever_is_drawn(self, name, answer, occasion):
+        assert self.judged(name, answer, occasion) == "right"
+
+    def judged(self, name, answer, occasion):
         exercise = self.exercise(name)
         exercise._answer = answer
-        status, message = exercise._judge(occasion)
-        assert status == "right", message
+        return exercise._judge(occasion)[0]
 
     def test_each_listed_mistake_hears_its_own_message(self, name, mistake, capsys):
         wrong, message = mistake

@@ -19,6 +19,7 @@ COLLAPSED = 0.95  # share of one expert
 UNEVEN = 3.0  # largest load over mean load
 DEAD = 0.001  # share of an expert over the even share
 CONSTANT = 1e-4  # standard deviation of a probability over inputs
+ROUNDING = 1e-6  # of a weight that is 1; of the largest step that training makes
 OVERFLOW, LARGE_OVERFLOW = 0.01, 0.2  # dropped share of all choices
 
 
@@ -145,6 +146,7 @@ def diagnose(model, x, y=None, loss=None, batch_size=256):
     if all(_finite(route)[0] == "ok" for route in found):
         y = None if y is None else rows(y, 0, batch_size)
         step = _Step(model, rows(x, 0, batch_size), y, loss)
+        step.of_weight_1 = {id(route.mixture) for route in found if _weighs_1(route)}
         for mixture in mixtures_in(model):
             findings += _findings(mixture, (_gate_learns, _frozen_stay), mixture, step)
     return Diagnosis(findings)
@@ -167,6 +169,11 @@ def _finite(route):
             advice = "look for a softmax over -inf, a division by zero or too large a learning rate"
             return "error", "finite", f"{count} values of the {what} are NaN or inf: {advice}"
     return "ok", "finite", "all numbers are finite"
+
+
+def _weighs_1(route):
+    weights = route.gate.get("weights", route.gate["probabilities"])
+    return weights.shape[-1] == 1 and bool((np.abs(weights - 1) <= ROUNDING).all())
 
 
 def _sums(route):
@@ -274,9 +281,13 @@ class _Step:
     """What one step of training moves. All is put back.
 
     Attributes:
-        by_loss: Set of the identities of the variables that move by the loss alone.
-        by_all: Set of those that move once the model's added losses count too.
+        by_loss: Dictionary of the variables that move by the loss alone: from their identities to
+            how far they move.
+        by_all: The same of those that move once the model's added losses count too.
+        of_weight_1: Set of the identities of the mixtures whose one weight is always 1.
     """
+
+    of_weight_1 = frozenset()
 
     def __init__(self, model, x, y, loss):
         outputs = model(x, training=False)
@@ -305,7 +316,7 @@ def _check_targets(targets, outputs):
 
 
 def _moved(model, x, y, loss, added):
-    """Identities of the variables that one step of training moves."""
+    """How far one step of training moves each variable that it moves, by their identities."""
     probe = _Probe(model, added)
     probe(x)
     # Gradients as such would need one way a backend; a step of plain descent shows them all.
@@ -313,25 +324,40 @@ def _moved(model, x, y, loss, added):
     saved = [(variable, keras.ops.convert_to_numpy(variable)) for variable in model.variables]
     try:
         probe.train_on_batch(x, y)
-        return {
-            id(variable)
-            for variable, before in saved
-            if not np.array_equal(before, keras.ops.convert_to_numpy(variable))
-        }
+        ways = {id(variable): _way(before, variable) for variable, before in saved}
+        return {variable: way for variable, way in ways.items() if way != 0}
     finally:
         for variable, before in saved:
             variable.assign(before)
 
 
+def _way(before, variable):
+    """The largest change of a number in a variable; NaN if one of them is."""
+    after = keras.ops.convert_to_numpy(variable).astype("float64")
+    return np.abs(after - before.astype("float64")).max(initial=0)
+
+
+def _moved_really(ways):
+    """The identities of what moves by more than rounding.
+
+    The softmax of one number has no gradient, but for rounding, which not every processor spares.
+    """
+    largest = max((way for way in ways.values() if np.isfinite(way)), default=0)
+    return {variable for variable, way in ways.items() if not way <= ROUNDING * largest}
+
+
 def _gate_learns(mixture, step):
     name = mixture.gate.name
     weights = {id(weight) for weight in mixture.gate.trainable_variables}
+    by_loss, by_all = step.by_loss.keys(), step.by_all.keys()
+    if id(mixture) in step.of_weight_1:
+        by_loss, by_all = _moved_really(step.by_loss), _moved_really(step.by_all)
     if not weights:
         return "ok", "gradient", f"the gate '{name}' has nothing to learn"
-    if weights & step.by_loss:
+    if weights & by_loss:
         return "ok", "gradient", f"a gradient reaches the gate '{name}'"
     advice = "is its choice hard, its weight always 1 (softmax after top-1), its loss cut off?"
-    if weights & step.by_all:
+    if weights & by_all:
         text = f"the gate '{name}' learns from an added loss alone, not from the model's: {advice}"
         return "warning", "gradient", text
     return "error", "gradient", f"no gradient reaches the gate '{name}': {advice}"
