@@ -5,8 +5,8 @@ they are made. Before and after take turns in one process.
 """
 
 import argparse
-import csv
 import datetime
+import itertools
 import os
 import pathlib
 
@@ -14,6 +14,7 @@ import keras
 import numpy as np
 
 from benchmarks.backend_rows import processor_times
+from benchmarks.rows import write_rows
 from benchmarks.timing import ratio
 from moe_keras.mixtures import accelerate
 
@@ -53,7 +54,7 @@ def step_of(model, words, phase):
 
 
 def measure(name, num_experts, phase, options):
-    """Median seconds before and after, and how many times faster: median, low, high."""
+    """Median seconds (before, after), and how many times faster: (median, low, high)."""
     shape = (options.tokens // 64, 64)
     words = np.random.default_rng(0).integers(0, 256, shape).astype("int32")
     before, after = (backbone(name, num_experts, options.k) for _ in range(2))
@@ -61,7 +62,20 @@ def measure(name, num_experts, phase, options):
     steps = {"before": step_of(before, words, phase), "after": step_of(after, words, phase)}
     times = processor_times(steps, options.rounds)
     medians = [float(np.median(times[key])) for key in steps]
-    return *medians, *ratio(times["before"], times["after"])
+    return medians, ratio(times["before"], times["after"])
+
+
+def rows(options):
+    """A row for each model, number of experts and phase."""
+    for case in itertools.product(options.models, options.experts, options.phases):
+        name, num_experts, phase = case
+        seconds, times_faster = measure(*case, options)
+        yield [
+            *(datetime.date.today().isoformat(), name, num_experts, options.k),
+            *(options.tokens, phase, *(f"{value:.4f}" for value in seconds)),
+            *(f"{value:.2f}" for value in times_faster),
+            f"{os.getloadavg()[0]:.1f}",
+        ]
 
 
 def main():
@@ -74,21 +88,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=10, help="times that each step is timed")
     parser.add_argument("--results", type=pathlib.Path, default=RESULTS)
     options = parser.parse_args()
-    with open(options.results, "a", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        if file.tell() == 0:
-            writer.writerow(COLUMNS)
-        for name in options.models:
-            for num_experts in options.experts:
-                for phase in options.phases:
-                    values = measure(name, num_experts, phase, options)
-                    row = [datetime.date.today().isoformat(), name, num_experts, options.k]
-                    row += [options.tokens, phase, *(f"{value:.4f}" for value in values[:2])]
-                    row += [f"{value:.2f}" for value in values[2:]]
-                    row.append(f"{os.getloadavg()[0]:.1f}")
-                    writer.writerow(row)
-                    file.flush()
-                    print(*row, flush=True)
+    write_rows(options.results, COLUMNS, rows(options))
 
 
 if __name__ == "__main__":

@@ -4,8 +4,8 @@
 """
 
 import argparse
-import csv
 import datetime
+import itertools
 import os
 import pathlib
 import time
@@ -13,6 +13,7 @@ import time
 import keras
 import numpy as np
 
+from benchmarks.rows import write_rows
 from benchmarks.timing import ratio
 from moe_keras import SparseMoE, StackedMLP, TopKGate
 
@@ -94,6 +95,17 @@ def measure(num_tokens, num_experts, options):
     return [(name, *ratio(times[name], times["limit"])) for name in ("list", "stack")]
 
 
+def rows(backend, options):
+    """A row for each number of tokens and of experts, for a list and for a stack."""
+    for num_tokens, num_experts in itertools.product(options.tokens, options.experts):
+        for experts, *values in measure(num_tokens, num_experts, options):
+            yield [
+                *(datetime.date.today().isoformat(), backend, options.compiler, experts),
+                *(num_tokens, num_experts, *(f"{value:.3f}" for value in values)),
+                f"{os.getloadavg()[0]:.1f}",
+            ]
+
+
 def main():
     backend = keras.backend.backend()
     parser = argparse.ArgumentParser(description=__doc__)
@@ -106,19 +118,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=10, help="times that each step is timed")
     parser.add_argument("--results", type=pathlib.Path, default=RESULTS)
     options = parser.parse_args()
-    with open(options.results, "a", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        if file.tell() == 0:
-            writer.writerow(COLUMNS)
-        for num_tokens in options.tokens:
-            for num_experts in options.experts:
-                for experts, *values in measure(num_tokens, num_experts, options):
-                    row = [datetime.date.today().isoformat(), backend, options.compiler, experts]
-                    row += [num_tokens, num_experts, *(f"{value:.3f}" for value in values)]
-                    row.append(f"{os.getloadavg()[0]:.1f}")
-                    writer.writerow(row)
-                    file.flush()
-                    print(*row, flush=True)
+    write_rows(options.results, COLUMNS, rows(backend, options))
 
 
 if __name__ == "__main__":

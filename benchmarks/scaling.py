@@ -6,11 +6,13 @@ processor. Rows are written as they are made.
 """
 
 import argparse
-import csv
+import itertools
 import os
 import pathlib
 import re
 from collections import Counter
+
+from benchmarks.rows import write_rows
 
 RESULTS = pathlib.Path("benchmarks/results/scaling.csv")
 COLUMNS = (
@@ -18,6 +20,7 @@ COLUMNS = (
     "expert weights a device", "all-to-all bytes a device", "its formula",
     "all-gather bytes a device", "all-reduce bytes a device", "other bytes a device",
 )  # fmt: skip
+DISPATCHERS = ("expert parallel", "capacity", "blocked")
 BYTES = {"f32": 4, "s32": 4, "u32": 4, "f64": 8, "s64": 8, "bf16": 2, "f16": 2, "pred": 1, "u8": 1}
 COLLECTIVE = re.compile(
     r"= (.*?) (all-to-all|all-gather|all-reduce|reduce-scatter|collective-permute)(?:-start)?\("
@@ -134,17 +137,12 @@ def main():
     flags = os.environ.get("XLA_FLAGS", "")
     count = max(options.devices)
     os.environ["XLA_FLAGS"] = f"{flags} --xla_force_host_platform_device_count={count}"
-    with open(options.results, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(COLUMNS)
-        for devices in options.devices:
-            for num_experts in options.experts:
-                for dispatch in ("expert parallel", "capacity", "blocked"):
-                    tokens = options.tokens * devices
-                    row = measure(devices, num_experts, tokens, dispatch, options)
-                    writer.writerow(row)
-                    file.flush()
-                    print(*row, sep="  ", flush=True)
+    cases = itertools.product(options.devices, options.experts, DISPATCHERS)
+    rows = (
+        measure(devices, num_experts, options.tokens * devices, dispatch, options)
+        for devices, num_experts, dispatch in cases
+    )
+    write_rows(options.results, COLUMNS, rows, mode="w")
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ class Header(NamedTuple):
 
     shape: tuple
     dtype: np.dtype
+    compressed: bool
 
 
 def read_npz(path, advice="", check=None):
@@ -88,7 +89,8 @@ def _headers(stream):
                     f"{member.filename} in it promises {promised:,} bytes of numbers and has "
                     f"{member.file_size - start:,}"
                 )
-            headers[member.filename.removesuffix(".npy")] = Header(shape, dtype)
+            compressed = member.compress_type != zipfile.ZIP_STORED
+            headers[member.filename.removesuffix(".npy")] = Header(shape, dtype, compressed)
     stream.seek(0)
     return headers
 

@@ -52,7 +52,10 @@ def whole_downloads(checksums=None):
 
 def _retrieve(url, target, progress, checksums):
     name = str(target).replace("\\", "/").rpartition("/")[2]
-    with _opened(url) as response, replacing(target) as part:
+    # Closed where all of it was read, and by nobody while a thread may still be reading: that would
+    # wait for the server.
+    response = _opened(url)
+    with replacing(target) as part:
         length = response.headers.get("Content-Length", "")
         length = int(length) if length.isdecimal() else -1  # what is no number promises nothing
         if length > 0:
@@ -74,26 +77,36 @@ def _retrieve(url, target, progress, checksums):
 
 def _opened(url):
     """The server's answer, as far as its headers."""
-    outcome = {}
-
-    def open_():
-        try:
-            outcome["response"] = urllib.request.urlopen(url, timeout=SILENCE_SECONDS)
-        except Exception as error:
-            outcome["error"] = error
-
-    # A thread, because each byte of a header that trickles would begin the timeout anew.
-    thread = threading.Thread(target=open_, daemon=True)
-    thread.start()
-    thread.join(OPENING_SECONDS)
-    if "error" in outcome:
-        raise outcome["error"]
-    if "response" not in outcome:
+    done, response = _within(
+        OPENING_SECONDS, lambda: urllib.request.urlopen(url, timeout=SILENCE_SECONDS)
+    )
+    if not done:
         raise ConnectionError(
             f"Expected an answer from {url}. Received: none that was complete within "
             f"{OPENING_SECONDS} seconds"
         )
-    return outcome["response"]
+    return response
+
+
+def _within(seconds, function):
+    """(True, what a function returns), or (False, None) if that takes longer.
+
+    In a thread, because a timeout of the connection begins anew with each byte that trickles.
+    """
+    returned, raised = [], []
+
+    def call():
+        try:
+            returned.append(function())
+        except Exception as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=call, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    for error in raised:
+        raise error
+    return (True, returned[0]) if returned else (False, None)
 
 
 def _blocks(response, url):
@@ -101,22 +114,24 @@ def _blocks(response, url):
     start, received = time.monotonic(), 0
     while True:
         try:
-            block = response.read1(BLOCK)
+            # Of what is sent in chunks, the head of each chunk can trickle as well.
+            done, block = _within(WINDOW_SECONDS, lambda: response.read1(BLOCK))
         except (OSError, http.client.HTTPException) as error:
             raise ConnectionError(
                 f"Expected all of {url}. Received: a connection that broke off ({error})"
             ) from error
-        if not block:
+        if done and not block:
+            response.close()
             return
-        yield block
-        received += len(block)
+        received += len(block or b"")
         seconds = time.monotonic() - start
+        if not done or (seconds > WINDOW_SECONDS and received < SLOWEST * seconds):
+            raise ConnectionError(
+                f"Expected at least {SLOWEST // 1000} kB a second from {url}. Received: "
+                f"{received:,} bytes in {seconds:.0f} seconds"
+            )
+        yield block
         if seconds > WINDOW_SECONDS:
-            if received < SLOWEST * seconds:
-                raise ConnectionError(
-                    f"Expected at least {SLOWEST // 1000} kB a second from {url}. Received: "
-                    f"{received:,} bytes in {seconds:.0f} seconds"
-                )
             start, received = time.monotonic(), 0
 
 

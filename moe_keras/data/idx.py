@@ -17,14 +17,17 @@ from moe_common.files import replacing
 
 TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 CODES = {np.dtype(kind): code for code, kind in TYPES.items()}
+BLOCK = 2**24
 _AGAIN = "Get a complete copy of the file."
 
 
-def read_idx(path):
+def read_idx(path, check=None):
     """Read the array in an IDX file.
 
     Args:
         path: Path of the file, plain or compressed with gzip, whatever it is called.
+        check: Function of the shape and the type in the header that raises an error if they will
+            not do. It is called before any number is read.
 
     Returns:
         Array of the type and shape in the header, in the machine's byte order.
@@ -51,19 +54,15 @@ def read_idx(path):
         raise FileNotFoundError(
             f"Expected an IDX file. Received: {path}, which is not there. Check the path."
         )
-    content = _content(path)
-    kind, shape = _header(content, path)
-    start = 4 + 4 * len(shape)
-    wanted = math.prod(shape) * kind.itemsize
-    there = len(content) - start
-    if there != wanted:
-        fault = "is cut short" if there < wanted else "goes on after its last number"
-        raise ValueError(
-            f"Expected {wanted:,} bytes after the header, for shape {shape}. "
-            f"Received: {there:,} bytes in {path}, which {fault}. {_AGAIN}"
-        )
-    array = np.frombuffer(content, kind, offset=start).reshape(shape)
-    return array.astype(kind.newbyteorder("="))
+    with open(path, "rb") as file:
+        opened = gzip.open if file.read(2) == b"\x1f\x8b" else open
+    with opened(path, "rb") as stream:
+        try:
+            return _read(stream, path, check)
+        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+            raise ValueError(
+                f"Expected a complete gzip file. Received: {path} ({error}). {_AGAIN}"
+            ) from error
 
 
 def write_idx(array, path):
@@ -110,16 +109,8 @@ def read_idx_pair(images, labels):
         FileNotFoundError: if one of the files is not there.
         ValueError: as `read_idx` does; if a file holds something else; if the counts differ.
     """
-    pictures, classes = read_idx(images), read_idx(labels)
-    for what, array, rank, path in (
-        ("images", pictures, 3, images),
-        ("labels", classes, 1, labels),
-    ):
-        if array.ndim != rank or array.dtype != np.uint8:
-            raise ValueError(
-                f"Expected {what} of {rank} dimension(s) and type uint8. Received: shape "
-                f"{array.shape} and type {array.dtype} in {path}. Were the files swapped?"
-            )
+    pictures = read_idx(images, lambda *found: _check("images", 3, images, *found))
+    classes = read_idx(labels, lambda *found: _check("labels", 1, labels, *found))
     if len(pictures) != len(classes):
         raise ValueError(
             f"Expected a label for each image. Received: {len(pictures):,} images in {images} and "
@@ -128,28 +119,44 @@ def read_idx_pair(images, labels):
     return pictures, classes
 
 
-def _content(path):
-    content = path.read_bytes()
-    if content[:2] != b"\x1f\x8b":
-        return content
-    try:
-        return gzip.decompress(content)
-    except (OSError, EOFError, zlib.error) as error:
+def _check(what, rank, path, shape, kind):
+    if len(shape) != rank or kind != np.uint8:
         raise ValueError(
-            f"Expected a complete gzip file. Received: {path} ({error}). {_AGAIN}"
-        ) from error
+            f"Expected {what} of {rank} dimension(s) and type uint8. Received: shape {shape} and "
+            f"type {kind} in {path}. Were the files swapped?"
+        )
 
 
-def _header(content, path):
+def _read(stream, path, check):
+    kind, shape = _header(stream, path)
+    if check:
+        check(shape, kind)
+    wanted = math.prod(shape) * kind.itemsize
+    # Block by block, because a header can promise any number of bytes and a small compressed file
+    # can hold very many; one byte more than promised, to see whether the file ends there.
+    content = bytearray()
+    while len(content) <= wanted and (block := stream.read(min(BLOCK, wanted + 1 - len(content)))):
+        content += block
+    if len(content) != wanted:
+        short = len(content) < wanted
+        raise ValueError(
+            f"Expected {wanted:,} bytes after the header, for shape {shape}. Received: "
+            f"{'' if short else 'at least '}{len(content):,} bytes in {path}, which "
+            f"{'is cut short' if short else 'goes on after its last number'}. {_AGAIN}"
+        )
+    return np.frombuffer(content, kind).reshape(shape).astype(kind.newbyteorder("="))
+
+
+def _header(stream, path):
     """The type of the numbers and the shape."""
-    magic = content[:4]
+    magic = stream.read(4)
     if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in TYPES or magic[3] == 0:
         raise ValueError(
             "Expected an IDX file, which begins with two zero bytes, a type (08 for uint8) and a "
             f"number of dimensions. Received: {magic.hex(' ') or 'nothing'} in {path}. Is it "
             "another format?"
         )
-    sizes = content[4 : 4 + 4 * magic[3]]
+    sizes = stream.read(4 * magic[3])
     if len(sizes) < 4 * magic[3]:
         raise ValueError(
             f"Expected the sizes of {magic[3]} dimensions in the header. Received: {path}, which "

@@ -71,7 +71,14 @@ def training_curves(histories, title, *, source, metric="accuracy"):
                 epochs = range(1, len(history[key]) + 1)
                 part = "validation" if line == "--" else "training"
                 axes.plot(
-                    epochs, history[key], line, marker=marker, color=color, label=f"{name}, {part}"
+                    epochs,
+                    history[key],
+                    line,
+                    marker=marker,
+                    color=color,
+                    # After one epoch there are markers alone, and no dashes to tell by.
+                    markerfacecolor="none" if line == "--" else color,
+                    label=f"{name}, {part}",
                 )
                 ends.append(f"{name}, {part} {history[key][-1]:.3f}")
     axes.set(xlabel="epoch", ylabel=metric)

@@ -94,7 +94,8 @@ class Observation(NamedTuple):
             np.savetxt(
                 temporary,
                 self.rows(),
-                fmt=("%d", "%d", "%d", "%d", "%.5f", "%d"),
+                # Nine digits tell any two float32 apart, so that the heaviest stays the heaviest.
+                fmt=("%d", "%d", "%d", "%d", "%.9g", "%d"),
                 delimiter=",",
                 header=",".join(COLUMNS),
                 comments="",

@@ -65,7 +65,7 @@ class Checkpoint(NamedTuple):
             ValueError: if the file is damaged or no checkpoint.
         """
         try:
-            arrays = read_npz(path, advice)
+            arrays = read_npz(path, advice, _check_stored)
             about = json.loads(str(arrays.pop("about")))
             if not isinstance(about, dict):
                 raise ValueError(f"it is about a {type(about).__name__}")
@@ -77,6 +77,13 @@ class Checkpoint(NamedTuple):
                 f"Expected {path} to be a checkpoint; it is damaged. {advice} Received: {error}"
             ) from error
         return cls(about, **parts)
+
+
+def _check_stored(headers):
+    """Of what is written as it is, no more can be read than lies on the disk."""
+    compressed = [name for name, header in headers.items() if header.compressed]
+    if compressed:
+        raise ValueError(f"{compressed[0]} in it is compressed")
 
 
 def _dtype_in_a_file(variable):

@@ -521,8 +521,8 @@ for name, combine in {
     print(f"{name}: the gate receives a gradient: {tape.gradient(loss, gate) is not None}")
 
 # %% [markdown]
-# A hard switch passes nothing back. Whoever trains a gate through it trains nothing, and no error
-# message says so.
+# A hard switch passes nothing back: a gate that is trained through it learns nothing. Keras stops with
+# an error if nothing else can learn; if the experts learn too, it only warns.
 #
 # ## 6 Freeze what is finished
 #
@@ -605,7 +605,8 @@ gate_trainer.compile(
 started = time.perf_counter()
 gate_trainer.fit(said_validation, cifar.y_validation, batch_size=250, epochs=20, verbose=0)
 seconds["importance gate"] = time.perf_counter() - started
-images_seen["importance gate"] = len(cifar.y_validation)  # each of them once
+# Shown to the networks once; the gate itself saw their answers 20 times.
+images_seen["importance gate"] = len(cifar.y_validation)
 print(f"gate trained in {seconds['importance gate']:.1f} seconds")
 plots.training_curves(histories, "How the four networks learnt", source=cifar.label)
 
@@ -859,10 +860,11 @@ guess.compare("the mixture against the baseline, trained on", verdict)
 print("{:+.2f} points [{:+.2f}, {:+.2f}]".format(*(100 * value for value in against_rival)))
 
 # %% [markdown]
-# Compare the last two rows: as many images shown, from the same labels, and a quarter of the
-# parameters. A gain over a baseline says little until you know what the baseline would have done with
-# the same means. (The interval speaks of these two trainings on other test images. Other seeds, or
-# another learning rate for the rival, may give another result.)
+# Compare the last two rows: as many images shown to the networks, from the same labels, and a
+# quarter of the parameters. By the clock the two differ, as the table shows. A gain over a baseline
+# says little until you know what the baseline would have done with as many images. (The interval
+# speaks of these two trainings on other test images. Other seeds, or another learning rate for the
+# rival, may give another result.)
 #
 # The figures of this run, and what must hold in every run:
 
@@ -917,12 +919,13 @@ print("the validation images are among them:", bool(shown >= len(cifar.x_validat
 # importances?
 
 # %% [markdown] nbgrader={"grade": true, "grade_id": "question-improved", "locked": false, "points": 3, "schema_version": 3, "solution": true, "task": false}
-# Yes, if the interval lies above 0. The interval says: had we drawn another 10,000 test images,
-# the gain would be expected in this range 95 times out of 100. It says nothing about another
-# training run, with another seed: for that one would have to repeat the training. The parts stand in
-# the figure "What each part adds": the switch over the baseline, and the mixture over the switch. If
-# the second interval holds 0, nobody can tell whether the importances have added anything, and if the
-# plain mean of baseline and switch does as well, it is not what they learnt that helps.
+# Yes, if the interval lies above 0. Were test sets of 10,000 drawn again and again, about 95 in 100
+# of the intervals made so would hold the gain on all such images. It says nothing about another
+# training run, with another seed: for that one would have to repeat the training. The parts stand
+# in the figure "What each part adds": the switch over the baseline, and the mixture over the
+# switch. If the second interval holds 0, nobody can tell whether the importances have added
+# anything, and if the plain mean of baseline and switch does as well, it is not what they learnt
+# that helps.
 
 # %% [markdown]
 # **B (3 marks).** Is it worth the complexity and the time? Compare parameters, seconds and
@@ -930,11 +933,11 @@ print("the validation images are among them:", bool(shown >= len(cifar.x_validat
 # the *mixture* that helps, and not just more training and more parameters?
 
 # %% [markdown] nbgrader={"grade": true, "grade_id": "question-worth", "locked": false, "points": 3, "schema_version": 3, "solution": true, "task": false}
-# The mixture has four times the parameters, takes between two and four times as long to answer and
-# more than twice as long to train. A fair rival gets the same means: the baseline trained on as
-# many images (the last row of the table; on real CIFAR-10 it beats the mixture), one CNN with as
-# many parameters, or two baselines averaged. Only a mixture that beats these owes its gain to the
-# division of labour.
+# The mixture has four times the parameters and takes between two and four times as long to answer.
+# Its networks were shown more than twice as many images in training. A fair rival gets the same
+# means: the baseline trained on as many images (the last row of the table; on real CIFAR-10 it
+# beats the mixture), one CNN with as many parameters, or two baselines averaged. Only a mixture
+# that beats these owes its gain to the division of labour.
 
 # %% [markdown]
 # **C (2 marks).** A fellow student reports: "58.9 % for the mixture, 58.1 % for the baseline, on
@@ -947,9 +950,10 @@ print("the validation images are among them:", bool(shown >= len(cifar.x_validat
 # differences.
 
 # %% [markdown]
-# **D (2 marks).** Find the fault. Somebody builds the mixture of baseline and switch in one go and
-# trains its importances on images. The program runs. What is wrong with its conclusion, and which line
-# would you change?
+# **D (2 marks).** Find the fault in the training. Somebody builds the mixture of baseline and switch in
+# one go and trains its importances on images. The program runs. Compare its baseline with that of
+# section 2: what has happened, and which line would you change? (That the conclusion credits the
+# importances with what the switch gains is another fault, and not asked for here.)
 
 # %% tags=["nbval-ignore-output"]
 my_baseline = build_cnn(10)

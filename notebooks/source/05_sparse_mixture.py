@@ -405,6 +405,9 @@ plots.model_graph(
 )
 
 # %% [markdown]
+# The left column is run from top to bottom. Its last row, the 256 features, is what goes on to gate
+# and experts.
+#
 # **Guess first.** Without balancing, how many of the eight experts will have no work (less than 1 %
 # of the choices)? And what does that cost: how many percentage points of validation accuracy does
 # the balanced network have more? (Not marked.)
@@ -436,10 +439,12 @@ for name in ("no balancing", "importance and load", "Switch", "bias"):
     )
 
 # %% [markdown]
-# Without balancing, whoever is a little better at first is chosen more often, learns more, and is
-# chosen more often still. Some experts never get anything to do: they are parameters that nobody
-# uses. An even load is at the dashed line. The largest possible share is $1/k$, one half: an expert
-# that every image chooses.
+# The noisy gate starts with all logits equal. `RouterLog` asks it without noise, and a tie goes to
+# the experts with the smallest numbers: hence the two halves at step 0. In training the noise
+# spreads the first choices. Without balancing, whoever is chosen learns, and whoever learns is
+# chosen more often. Some experts end with less than 1 % of the choices, even if they had more early
+# on: they are parameters that hardly any image uses. An even load is at the dashed line. The
+# largest possible share is $1/k$, one half: an expert that every image chooses.
 
 
 # %% tags=["nbval-ignore-output"]
@@ -509,13 +514,14 @@ in_points = "{:+.2f} [{:+.2f}, {:+.2f}]"
 guess.compare("points that collapse costs", in_points.format(*cost))
 
 # %% [markdown]
-# Not much, if anything: look whether the interval holds 0. Digits are easy, the 256 features that
-# all experts share do most of the work, and two or three experts of 128 units are enough for the
-# rest. What the idle ones could have learnt is not missed here.
+# Not much, if anything: look whether the interval holds 0. Digits are easy, and all experts share
+# 256 features. If it holds 0, the experts that still work are enough, so far as three seeds can
+# tell. The upper end of the interval is the cost that they do not rule out.
 #
-# So when does collapse cost something? When the experts that are left cannot hold what there is to
-# learn. Take 32 shared features in place of 256, give each expert two hidden units, and ask one
-# expert for each image. **Guess first.** How many points does collapse cost now? (Not marked.)
+# When could collapse cost something? Perhaps when the experts that are left cannot hold what there
+# is to learn. Take 32 shared features in place of 256, give each expert two hidden units in place
+# of 128, ask one expert for each image, and train for two epochs in place of six. **Guess first.**
+# How many points does collapse cost now? (Not marked.)
 
 # %%
 guess["points that collapse costs small experts"] = None  # a number
@@ -550,10 +556,13 @@ pd.DataFrame(
 ).T
 
 # %% [markdown]
-# Eight small experts, of which few are used, are a small network. The figure puts a price on it;
-# the table says how many had no work. So collapse is a waste of memory always, and of accuracy
-# where the experts in use are too small for the task. With large models on large data they are:
-# that is what the mixture was for.
+# Eight small experts, of which few are used, are a small network. The table says how many had no
+# work, and which network is ahead with each seed. The interval may hold 0 even if the balanced one
+# always is: with three seeds it is wide. Features, experts, k and epochs have all changed. So which
+# of them makes collapse costly is not shown.
+#
+# Collapse wastes memory: idle experts are kept, and not used. It may cost accuracy too. How much
+# depends on the network and its training.
 #
 # ## 5 Capacity
 #
@@ -675,6 +684,9 @@ for seed in SEEDS:
 best_k = int(by_number.mean(axis=0).argmax()) + 1
 guess.compare("best k, trained with 2", best_k)
 more = {k: mean_interval(by_number[:, k - 1] - by_number[:, TOP_K - 1]) for k in numbers}
+told = [k for k in numbers if more[k].low > 0 or more[k].high < 0]
+told = told or "none" if len(SEEDS) > 1 else "cannot tell, one seed"
+print("numbers k whose interval of the difference to k = 2 leaves out 0:", told)
 plots.intervals(
     {f"k = {k}, {k / TOP_K:g} times the work": more[k] for k in numbers if k != TOP_K},
     f"Validation accuracy minus that of k = 2, {len(SEEDS)} seeds",
@@ -715,10 +727,10 @@ experts_asked(TOP_K)
 _ = interact(experts_asked, k=IntSlider(TOP_K, min=2, max=NUM_EXPERTS))
 
 # %% [markdown]
-# The experts were trained in pairs, and one of them alone lacks its partner. What do more than two
-# bring? Read the figure as prices: so many times the work for so many points, and where an
-# interval holds 0, three seeds do not show a gain at all. Nobody trained the third and fourth
-# expert of an image to be asked together, yet more work need not be in vain.
+# The experts were trained in pairs. Asked alone, one lacks its partner. And nobody trained the
+# third and fourth expert of an image to be asked together. Does either show in the figure? Read it
+# as prices: so many times the work for so many points. Where an interval holds 0, three seeds show
+# neither a loss nor a gain. Then the best k above is only the largest of eight means.
 #
 # ## 7 Dense or sparse?
 #
@@ -726,13 +738,15 @@ _ = interact(experts_asked, k=IntSlider(TOP_K, min=2, max=NUM_EXPERTS))
 # seeds each, and now, once, the test set.
 
 # %% tags=["nbval-ignore-output"]
-results = {}
+results, right = {}, {}
 for label, name in {"dense, 8 of 8": "dense", "sparse, 2 of 8": "importance and load"}.items():
-    right = []
+    right[name] = []
     for seed in SEEDS:
         said = trained[name, seed]["network"].predict(digits.x_test, batch_size=500, verbose=0)
-        right.append(100 * (said.argmax(axis=1) == digits.y_test).mean())
-    results[label] = mean_interval(right)
+        right[name].append(100 * (said.argmax(axis=1) == digits.y_test).mean())
+    results[label] = mean_interval(right[name])
+dense_ahead = mean_interval(np.subtract(right["dense"], right["importance and load"]))
+print(f"dense minus sparse, seed by seed: {in_points.format(*dense_ahead)} points")
 plots.intervals(
     results,
     f"Test accuracy, mean of {len(SEEDS)} seeds",
@@ -741,6 +755,9 @@ plots.intervals(
 )
 
 # %% [markdown]
+# Whether one is better, the difference seed by seed says: networks of one seed start from the same
+# features and experts, and see the same batches. Does its interval hold 0?
+#
 # What does an image cost? We count the multiplications in the experts: 256 features times 128
 # hidden units, then 128 times 10 classes.
 
@@ -750,6 +767,7 @@ balanced_loads = [largest_load(trained["importance and load", seed]["router"]) f
 print(f"data: {digits.label}, {len(digits.y_test):,} test images")
 for name, (mean, low, high) in results.items():
     print(f"{name}: {mean:.2f} % [{low:.2f}, {high:.2f}]")
+print(f"dense minus sparse, points on test: {in_points.format(*dense_ahead)}")
 print(f"multiplications in experts: {NUM_EXPERTS * one_expert:,} and {TOP_K * one_expert:,}")
 print(f"largest load over mean, without balancing: {loads['no balancing']:.2f}")
 for name in ("importance and load", "Switch", "bias"):
@@ -817,15 +835,15 @@ print("collapse costs small experts accuracy, with every seed:", QUICK or min(sm
 # mixture.
 
 # %% [markdown]
-# **C (2 marks).** Compare dense and sparse: accuracy with intervals, multiplications, parameters.
-# When would you take which?
+# **C (2 marks).** Compare dense and sparse: accuracy, with the interval of the difference;
+# multiplications; parameters. When would you take which?
 
 # %% [markdown] nbgrader={"grade": true, "grade_id": "question-choice", "locked": false, "points": 2, "schema_version": 3, "solution": true, "task": false}
 # Both have the same experts. The sparse mixture needs a quarter of the multiplications in them.
-# Where the intervals overlap, three seeds cannot tell which is more accurate, and a difference,
-# if there is one, is no larger than the intervals are wide. Where answering many images is what
-# costs, sparse is the choice; where the network is small anyway, dense is simpler and needs no
-# balancing.
+# For accuracy, the interval of dense minus sparse, seed by seed, decides, not whether the two
+# intervals overlap. If it holds 0, three seeds cannot tell which is more accurate; its ends say how
+# large a difference they leave possible. Where answering many images is what costs, sparse is the
+# choice; where the network is small anyway, dense is simpler and needs no balancing.
 
 # %% [markdown]
 # A colleague measures how much faster the sparse mixture is.

@@ -24,11 +24,13 @@ class Server(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         getattr(self, self.path.strip("/").partition(".")[0])()
 
-    def begin(self, length=512_000, kind="application/octet-stream", code=200):
+    def begin(
+        self, length=512_000, kind="application/octet-stream", code=200, name="Content-Length"
+    ):
         self.send_response(code)
         self.send_header("Content-Type", kind)
         if length is not None:
-            self.send_header("Content-Length", str(length))
+            self.send_header(name, str(length))
         self.end_headers()
 
     def good(self):
@@ -81,6 +83,14 @@ class Server(http.server.BaseHTTPRequestHandler):
             if self.server.over.wait(0.05):
                 return
 
+    def chunks(self):
+        self.begin("chunked", name="Transfer-Encoding")
+        self.wfile.write(b"3e8\r\n" + CONTENT[:1000] + b"\r\n")
+        for _ in range(1000):
+            self.wfile.write(b"0")
+            if self.server.over.wait(0.05):
+                return
+
     def log_message(self, *arguments):
         pass
 
@@ -128,12 +138,13 @@ def test_a_whole_file_gets_its_name(site, tmp_path, kind):
         ("forbidden", "403"),
         ("stalls", "broke off"),
         ("trickles", "kB a second"),
+        ("chunks", "kB a second"),
         ("hesitates", "an answer from"),
     ],
 )
 def test_anything_else_leaves_nothing(site, tmp_path, monkeypatch, kind, message):
     monkeypatch.setattr(download, "SILENCE_SECONDS", 0.5)
-    monkeypatch.setattr(download, "WINDOW_SECONDS", 0.3)
+    monkeypatch.setattr(download, "WINDOW_SECONDS", 0.7)
     monkeypatch.setattr(download, "OPENING_SECONDS", 4)
     start = time.monotonic()
     with pytest.raises(Exception, match=message):

@@ -1,4 +1,5 @@
 import gzip
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -56,12 +57,35 @@ def test_an_empty_array(tmp_path):
         (b"\0\0\x08\0" + TWO[4:], "Received: 00 00 08 00"),
         (b"\x03\x08\0\0" + TWO[4:], "Received: 03 08 00 00"),
         (gzip.compress(TWO, mtime=0)[:-9], "complete gzip file"),
+        (gzip.compress(TWO, mtime=0)[:15] + b"????", "complete gzip file"),
+        (TWO[:4] + b"\xff" * 12 + TWO[16:], "12 bytes .*cut short"),
+        (gzip.compress(TWO[:4] + b"\xff" * 12 + TWO[16:], mtime=0), "12 bytes .*cut short"),
+        (b"\0\0\x08\xff" + b"\xff" * 1020, "0 bytes .*cut short"),
     ],
 )
 def test_damaged_files(tmp_path, content, message):
     (tmp_path / "images").write_bytes(content)
     with pytest.raises(ValueError, match=message):
         read_idx(tmp_path / "images")
+
+
+def memory_to_refuse(folder, content):
+    """How many bytes of memory it takes to refuse a file of images, at most."""
+    write_idx(np.zeros(0, "uint8"), folder / "labels")
+    (folder / "images.gz").write_bytes(gzip.compress(content, mtime=0))
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match=r"Expected (images|[\d,]+ bytes)"):
+            read_idx_pair(folder / "images.gz", folder / "labels")
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("header", ["00000803 00000002 00000002 00000003", "00000801 06000000"])
+def test_no_more_is_inflated_than_the_header_promises_and_the_images_need(tmp_path, header):
+    # 100 MB of zeros in 100 kB, behind a header of 12 bytes, and of 100 MB that are no images.
+    assert memory_to_refuse(tmp_path, bytes.fromhex(header) + bytes(100_663_296)) < 5e6
 
 
 def test_no_file(tmp_path):

@@ -78,7 +78,7 @@ def test_a_long_run_with_the_default_budget_stays_below_50_mb(tmp_path):
     assert RunRecorder.__init__.__kwdefaults__["rows"] == rows
     samples = np.arange(55_000 - rows // 5, 55_000)  # the longest numbers there are
     labels = np.full(len(samples), 9)
-    weights = np.full((len(samples), 5), 0.12345)
+    weights = np.full((len(samples), 5), 1.23456789e-10)
     path = tmp_path / "table.csv"
     Observation(samples, labels, labels, weights, np.ones((10, 5))).write(path)
     assert len(path.read_text().splitlines()) == 1 + rows

@@ -1,6 +1,7 @@
 """What both kinds of training rely on; `test_resume.py` of each tests it from their side."""
 
 import json
+import tracemalloc
 
 import keras
 import numpy as np
@@ -81,3 +82,15 @@ def test_a_file_of_something_else_is_refused(path, arrays):
     write_npz(path, arrays, compress=False)
     with pytest.raises(ValueError, match=r"state\.npz to be a checkpoint; .*Ask\. Received"):
         Checkpoint.read(path, "Ask.")
+
+
+def test_a_small_file_that_holds_very_many_numbers_is_refused_unread(path):
+    arrays = {"about": np.array("{}"), "variables_0": np.zeros(10_000_000)}
+    write_npz(path, arrays, compress=True)
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match=r"state\.npz to be a checkpoint; .*is compressed"):
+            Checkpoint.read(path)
+        assert tracemalloc.get_traced_memory()[1] < 10e6
+    finally:
+        tracemalloc.stop()
