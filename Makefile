@@ -44,7 +44,7 @@ lint: $(STAMP)  ## ruff: rules and format
 	$(RUN) ruff check
 	$(RUN) ruff format --check
 
-test-nightly: $(STAMP)  ## every lab with each exercise solved and wrong, one by one (an hour or two)
+test-nightly: $(STAMP)  ## what takes hours: every lab with each exercise solved and wrong, recipes, a cluster
 	$(RUN) pytest -m nightly tests
 
 # A test that leans on those before it, or on chance, fails in some order or other.
@@ -75,7 +75,7 @@ test-backends: $(STAMP) build/backends/.installed  ## the layers on JAX and PyTo
 	rm -rf build/saved
 	PYTHONPATH=tests KERAS_BACKEND=tensorflow $(RUN) public_layers build/saved
 	for backend in jax torch; do \
-	    KERAS_BACKEND=$$backend MOE_KERAS_SAVED=$(CURDIR)/build/saved $(OTHERS) pytest \
+	    KERAS_BACKEND=$$backend MOE_KERAS_SAVED='$(CURDIR)/build/saved' $(OTHERS) pytest \
 	        $(PARTS:%=tests/moe_keras/%) $(PARTS:%=moe_keras/%) \
 	        tests/moe_keras/backends tests/moe_keras/distribution tests/moe_keras/test_*.py \
 	        tests/test_examples.py || exit 1; \

@@ -1,11 +1,13 @@
 """The one place where experts and gates are called: with their mask, and for rows of their own."""
 
 import contextlib
+import functools
 import inspect
 
 import keras
 from keras import ops
 
+from moe_keras.changed import changed
 from moe_keras.layer import MoELayer
 from moe_keras.masks import call_masked, over_axes
 
@@ -18,8 +20,8 @@ def call_expert(expert, inputs, mask=None, own=None, empty=None, training=None):
     would take up the mean of no tokens, NaN for good). Nobody takes the answers to such rows. So
     that training is the same however tokens are dispatched,
 
-    - a layer inside that keeps state and takes a mask (a batch normalization), and a gate or a
-      mixture inside, get a mask of the expert's own rows;
+    - a layer inside that keeps state and takes a mask (a batch normalization), one of someone's own
+      that takes a mask, and a gate or a mixture inside, get a mask of the expert's own rows;
     - an activity regularizer inside is that of the expert's own rows;
     - an expert without a row of its own adds no loss and keeps its state.
 
@@ -60,30 +62,13 @@ def _of_rows(expert, own, empty):
     """While open, losses and state of the layers inside an expert are those of its own rows."""
     with contextlib.ExitStack() as changes:
         for layer in expert._flatten_layers():
-            changes.enter_context(changed(layer, "add_loss", _unless(empty, layer.add_loss)))
+            changes.enter_context(changed(layer, "add_loss", _unless(empty)))
         for layer in _parts(expert) if own is not None else ():
-            regularizer = layer.activity_regularizer
-            if regularizer is not None:
-                regularizer = _regularizes(regularizer, own)
-                changes.enter_context(changed(layer, "activity_regularizer", regularizer))
+            if layer.activity_regularizer is not None:
+                changes.enter_context(changed(layer, "activity_regularizer", _regularizes(own)))
             if "mask" in inspect.signature(type(layer).call).parameters:
-                call = _with_rows(layer, layer.call, own)
-                changes.enter_context(changed(layer, "call", call))
+                changes.enter_context(changed(layer, "call", _with_rows(layer, own)))
         yield
-
-
-@contextlib.contextmanager
-def changed(layer, name, value):
-    """A layer with another attribute, past Keras's own __setattr__, which may be closed."""
-    had, before = name in vars(layer), vars(layer).get(name)
-    object.__setattr__(layer, name, value)
-    try:
-        yield
-    finally:
-        if had:
-            object.__setattr__(layer, name, before)
-        else:
-            object.__delattr__(layer, name)
 
 
 def _parts(layer):
@@ -100,23 +85,33 @@ def _parts(layer):
         yield from _parts(part)
 
 
+def of_keras(layer):
+    """Whether a layer is Keras's, for which a mask is of steps or classes unless it keeps state."""
+    return type(layer).call.__module__.partition(".")[0] == "keras"
+
+
 def _hands_on(layer):
     return isinstance(layer, MoELayer) and layer.hands_masks_on
 
 
-def _unless(empty, add_loss):
-    """`add_loss` that adds 0 for an expert without rows, whatever the loss is."""
+def _unless(empty):
+    """An `add_loss` that adds 0 for an expert without rows, whatever the loss is."""
 
-    def add(loss):
+    def add(add_loss, loss):
         add_loss([ops.where(empty, ops.zeros_like(x), x) for x in keras.tree.flatten(loss)])
 
-    return add
+    return _before(add)
 
 
-def _regularizes(regularizer, own):
+def _before(function):
+    """For `changed`: what the attribute is becomes the function's first argument."""
+    return lambda original: functools.partial(function, original)
+
+
+def _regularizes(own):
     """An activity regularizer of the own rows alone."""
 
-    def regularize(outputs):
+    def regularize(regularizer, outputs):
         if not _are_rows(outputs, own):
             return regularizer(outputs)
         rows = ops.where(over_axes(own, outputs), outputs, ops.zeros_like(outputs))
@@ -125,24 +120,24 @@ def _regularizes(regularizer, own):
         shown, counted = ops.shape(own)[0], ops.sum(ops.cast(own, loss.dtype))
         return loss * ops.cast(shown, loss.dtype) / ops.maximum(counted, 1)
 
-    return regularize
+    return _before(regularize)
 
 
-def _with_rows(layer, call, own):
+def _with_rows(layer, own):
     """A layer's `call` with a mask of the own rows, if it is one for which that matters."""
     keeps_state = bool(layer.non_trainable_weights)
 
-    def call_with_rows(inputs, *args, mask=None, **kwargs):
+    def call_with_rows(call, inputs, *args, mask=None, **kwargs):
         if keras.tree.is_nested(inputs) or not _are_rows(inputs, own):
             return call(inputs, *args, mask=mask, **kwargs)
         if _hands_on(layer):
             mask = own if mask is None else ops.logical_and(mask, over_axes(own, mask))
-        elif keeps_state or len(inputs.shape) == 2:
+        elif keeps_state or (len(inputs.shape) == 2 and not of_keras(layer)):
             rows = ops.broadcast_to(over_axes(own, inputs[..., 0]), ops.shape(inputs)[:-1])
             mask = rows if mask is None else ops.logical_and(mask, rows)
         return call(inputs, *args, mask=mask, **kwargs)
 
-    return call_with_rows
+    return _before(call_with_rows)
 
 
 def _are_rows(tensor, own):

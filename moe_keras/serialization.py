@@ -1,6 +1,11 @@
 """Layers inside layers: how to build them and how to write them down."""
 
+import contextlib
+
 import keras
+from keras.src.backend.common import global_state
+
+KNOWN = "shared_objects/id_to_obj_map"  # where Keras keeps layers by the identity in a file
 
 
 def output_shape(layer, input_shape):
@@ -27,3 +32,23 @@ def serialize(layer):
     config = keras.saving.serialize_keras_object(layer)
     config.pop("compile_config", None)
     return {**config, "shared_object_id": id(layer)}
+
+
+@contextlib.contextmanager
+def sharing(anew=False):
+    """While it is open, a layer that `serialize` wrote down in several places is read as one.
+
+    Keras does so while it loads a file, and not for `from_config` or `clone_model`. (Its own
+    `ObjectSharingScope` would also mark what layers write meanwhile, and close one around it.)
+
+    Args:
+        anew: Boolean, whether to know nothing of what was read before, for one more copy; else an
+            open one goes on.
+    """
+    before = global_state.get_global_attribute(KNOWN)
+    known = {} if anew or before is None else before
+    global_state.set_global_attribute(KNOWN, known)
+    try:
+        yield
+    finally:
+        global_state.set_global_attribute(KNOWN, before)

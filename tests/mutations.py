@@ -24,6 +24,7 @@ class MutationTests:
     """
 
     lab, right, wrong = None, {}, {}
+    by_night = ()  # exercises whose checks take seconds: of their answers three are tried by day
 
     def pytest_generate_tests(self, metafunc):
         exercises = exercises_of(self.lab)
@@ -31,7 +32,7 @@ class MutationTests:
         if "answer" in names:
             table = self.right if "right" in metafunc.function.__name__ else self.wrong
             cases = [(name, case) for name in table for case in table[name]]
-            metafunc.parametrize(("name", "answer"), _numbered(cases))
+            metafunc.parametrize(("name", "answer"), _numbered(cases, self.by_night))
         elif "mistake" in names:
             cases = [(name, m) for name in exercises for m in exercises[name].mistakes]
             metafunc.parametrize(("name", "mistake"), _numbered(cases))
@@ -197,9 +198,11 @@ def _is_array(value):
     return isinstance(value, np.ndarray) and value.size > 1 and value.dtype.kind in "iuf"
 
 
-def _numbered(cases):
+def _numbered(cases, by_night=()):
     counts, params = {}, []
     for name, case in cases:
         counts[name] = counts.get(name, -1) + 1
-        params.append(pytest.param(name, case, id=f"{name}-{counts[name]}"))
+        late = name in by_night and counts[name] >= 3
+        marks = [pytest.mark.slow, pytest.mark.nightly] if late else []
+        params.append(pytest.param(name, case, id=f"{name}-{counts[name]}", marks=marks))
     return params

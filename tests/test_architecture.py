@@ -11,9 +11,10 @@ ROOT = Path(__file__).parents[1]
 LIBRARY = (
     {
         *("arguments", "backend", "masks", "precision", "quantization", "serialization", "shapes"),
-        "text_table",
+        *("changed", "text_table"),
     },
     {"json_files", "layer", "losses", "npz", "ops", "standin"},
+    {"call_expert"},
     {"data", "experts", "gates", "metrics"},
     {"mixtures"},
     {"__init__"},

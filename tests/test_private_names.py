@@ -77,6 +77,22 @@ def test_a_layer_can_tell_that_it_is_written_to_h5(tmp_path):
     assert True in seen
 
 
+@private("keras.src.backend.common", breaks="from_config of a mixture whose experts share a layer")
+def test_a_layer_is_read_once_where_a_map_of_identities_is_open():
+    from keras.src.backend.common import global_state
+
+    read = keras.saving.deserialize_keras_object
+    config = keras.saving.serialize_keras_object(keras.layers.Dense(2))
+    config["shared_object_id"] = 7
+    assert read(config) is not read(config)
+    known = {}
+    global_state.set_global_attribute("shared_objects/id_to_obj_map", known)
+    try:
+        assert read(config) is read(config) is known[7]
+    finally:
+        global_state.set_global_attribute("shared_objects/id_to_obj_map", None)
+
+
 @private("_set_mask_metadata", breaks="masks: a mixture's outputs would carry none")
 def test_masks_are_put_on_outputs_in_a_method_of_their_own():
     seen = []
@@ -126,7 +142,10 @@ def test_downloads_go_through_one_function():
     assert "urlretrieve" in file_utils.get_file.__code__.co_names
 
 
-@private("_keras_history", "_inbound_nodes", breaks="plots.model_graph, which walks up a model")
+@private(
+    *("_keras_history", "_inbound_nodes"),
+    breaks="plots.model_graph, which walks up a model; upcycle, which asks for a layer's input",
+)
 def test_a_tensor_knows_where_it_comes_from():
     inputs = keras.Input((2,))
     layer = keras.layers.Dense(3)
@@ -136,6 +155,7 @@ def test_a_tensor_knows_where_it_comes_from():
     assert (operation, index) == (layer, 1)
     node = operation._inbound_nodes[index]
     assert node.input_tensors[0] is inputs and node.output_tensors[0] is outputs
+    assert node.arguments.args[0] is inputs and node.arguments.kwargs == {}
 
 
 @private("_nodes_by_depth", breaks="fingerprint, which walks through a model's graph")

@@ -4,7 +4,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from moe_keras.data.keras_cache import cache_folder, cached_files, load_from_keras
+from moe_common.keras_home import keras_home
+from moe_keras.data.keras_cache import cached_files, load_from_keras
 from moe_keras.data.local_files import (
     FOLDER_VARIABLE,
     chosen_folder,
@@ -117,7 +118,7 @@ def fetch(name, data_dir=None):
         _make_writable(folder)  # found out before the download, not after it
     arrays = load_from_keras(spec)
     if path is None:
-        file = (cached_files(spec) or [cache_folder()])[0]
+        file = (cached_files(spec) or [keras_home()])[0]
         return Location(name, spec.title, "Keras cache", file, f"Keras has it at {file}")
     try:
         # Photographs hardly shrink, and would take seconds more to read; drawings of digits do.

@@ -8,7 +8,6 @@ import shutil
 import socket
 import ssl
 import sys
-import tempfile
 from pathlib import Path
 
 import keras
@@ -25,17 +24,9 @@ WAIT_SECONDS = 3600
 ARCHIVE = "_archive"  # the end of the name of what Keras unpacks, into a folder without it
 
 
-def cache_folder():
-    """Path where Keras keeps downloads: its own folder, or a temporary one if that is read-only."""
-    home = keras_home()
-    if os.access(home, os.W_OK):
-        return home
-    return Path("/tmp" if os.path.isdir("/tmp") else tempfile.gettempdir()) / ".keras"
-
-
 def cached_files(spec):
     """Files in Keras's cache that hold a dataset if all are there, else an empty list."""
-    files = [cache_folder() / name for name in spec.cache_files]
+    files = [keras_home() / name for name in spec.cache_files]
     try:
         return files if all(file.is_file() for file in files) else []
     except OSError as error:
@@ -93,6 +84,8 @@ def _loaded(spec):
     try:
         with _socket_timeout(SILENCE_SECONDS), whole_downloads(checksums):
             (x_train, y_train), (x_test, y_test) = loader()
+    except MemoryError:
+        raise  # says nothing of the files
     except Exception as error:
         raise _explained(error, spec) from error
     _refuse_damaged(spec)
@@ -109,7 +102,7 @@ def _loaded(spec):
 
 
 def _advice(spec):
-    files = ", ".join(str(cache_folder() / name) for name in spec.cache_files)
+    files = ", ".join(str(keras_home() / name) for name in spec.cache_files)
     return f"Delete {files} and load again: it will be downloaded anew."
 
 
@@ -124,7 +117,7 @@ def _no_download(spec, problem):
 def _unpacked(spec):
     """The folders into which Keras unpacks archives."""
     return [
-        cache_folder() / name.removesuffix(ARCHIVE)
+        keras_home() / name.removesuffix(ARCHIVE)
         for name in spec.cache_files
         if name.endswith(ARCHIVE)
     ]
@@ -134,10 +127,10 @@ def _unpacked(spec):
 def _alone(spec):
     """Let one process at a time download and unpack a dataset; others wait."""
     ready = bool(cached_files(spec)) and all(folder.is_dir() for folder in _unpacked(spec))
-    if ready or not os.access(cache_folder(), os.W_OK):
+    if ready or not os.access(keras_home(), os.W_OK):
         yield
         return
-    lock = cache_folder() / "moe_keras" / f".{spec.name}.lock"
+    lock = keras_home() / "moe_keras" / f".{spec.name}.lock"
     with contextlib.ExitStack() as stack:
         expected = f"Expected to download {spec.title} alone."
         try:
@@ -153,7 +146,7 @@ def _alone(spec):
 def _damaged(spec):
     """The files in the cache that are not what was published."""
     for name, checksum in spec.cache_files.items():
-        file = cache_folder() / name
+        file = keras_home() / name
         try:
             if file.is_file() and not has_checksum(file, checksum):
                 yield file, checksum
@@ -184,23 +177,28 @@ def _refuse_damaged(spec):
 
 def _unreadable(error):
     return OSError(
-        f"Expected a Keras cache of one's own, to read and write. Received: {cache_folder()} "
+        f"Expected a Keras cache of one's own, to read and write. Received: {keras_home()} "
         f"({error}). Change its permissions, or set KERAS_HOME to another folder."
     )
 
 
-def _explained(error, spec):
-    """The error to raise instead of one from Keras's loader."""
+def is_failed_download(error):
+    """Whether an error comes from the network, as itself or as what Keras makes of it."""
     # Keras reports a failed download as a bare Exception with these words.
     network = (ConnectionError, TimeoutError, ssl.SSLError, http.client.HTTPException)
-    if isinstance(error, network) or "URL fetch failure" in str(error):
+    return isinstance(error, network) or "URL fetch failure" in str(error)
+
+
+def _explained(error, spec):
+    """The error to raise instead of one from Keras's loader."""
+    if is_failed_download(error):
         return _no_download(spec, error)
     if isinstance(error, PermissionError):
         return _unreadable(error)
     if isinstance(error, OSError) and not isinstance(error, gzip.BadGzipFile):
         return OSError(
             f"Expected a cache folder with {2 * spec.megabytes} MB free to keep {spec.title} in. "
-            f"Received: {cache_folder()} ({error}). Make room there, or set KERAS_HOME to another "
+            f"Received: {keras_home()} ({error}). Make room there, or set KERAS_HOME to another "
             "folder."
         )
     return ValueError(

@@ -13,7 +13,7 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
     mean and variance are those of the batch in training and the moving ones in inference. Keras
     takes a dozen operations for that, in float32 whatever the policy; one kernel that reads and
     writes 16 bits makes a step of a convolutional network in bfloat16 about twice as quick. On
-    other backends, with a mask, and without scale or center, it is Keras's own.
+    other backends, with a mask or renorm, and without scale or center, it is Keras's own.
 
     Args:
         **kwargs: those of `keras.layers.BatchNormalization`.
@@ -48,6 +48,7 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
             and self.trainable
             and mask is None
             and not self.synchronized
+            and not getattr(self, "renorm", False)
             and self.compute_dtype != "float64"
             and len(inputs.shape) == 4
             and self.axis in (-1, 3)

@@ -5,6 +5,7 @@ import inspect
 import keras
 from keras import ops
 
+from moe_keras.call_expert import of_keras
 from moe_keras.layer import MoELayer
 from moe_keras.masks import call_masked
 from moe_keras.ops.blocks import (
@@ -64,7 +65,8 @@ def call_by_blocks(experts, rows, group_sizes, mask=None, training=None):
         rows, sizes, row_mask, states, weights = unpacked(tensors)
         num_rows, starts = ops.shape(rows)[0], ops.cumsum(sizes) - sizes  # (E,)
         rows, row_mask = padded(rows, block), _padded_mask(row_mask, block)
-        y = ops.zeros((num_rows + block, *specs[0].shape[1:]), dtype)  # (m + block, ...)
+        one = rows[:1], None if row_mask is None else row_mask[:1], *weights[0], seeds, states
+        y = ops.zeros((num_rows + block, *_answer_shape(parts[0], specs[0], one)), dtype)
         for e, part in enumerate(parts):
 
             def step(at, own, carry, part=part, weights=weights[e]):
@@ -122,6 +124,14 @@ def call_by_blocks(experts, rows, group_sizes, mask=None, training=None):
     for seed, state in zip(seeds, states, strict=True):
         seed.assign(state)
     return y
+
+
+def _answer_shape(part, spec, arguments):
+    """Shape of the answer to one row: where that is known only when it runs, of a row's own."""
+    if None not in spec.shape[1:]:
+        return spec.shape[1:]
+    answers, _ = part(*arguments)
+    return ops.shape(answers)[1:]
 
 
 def _by_slices(experts, rows, group_sizes, mask, training):
@@ -215,9 +225,9 @@ def _objection(expert, row_shape, dtype, mask, training):
 
 def _wants_to_know_rows(layer):
     """Whether a layer of someone's own takes a mask; those of Keras are known not to need it."""
-    call = type(layer).call
-    of_keras = call.__module__.partition(".")[0] in ("keras", "moe_keras")
-    return not of_keras and "mask" in inspect.signature(call).parameters
+    if of_keras(layer) or isinstance(layer, MoELayer):
+        return False
+    return "mask" in inspect.signature(type(layer).call).parameters
 
 
 def _is_seed(variable):

@@ -3,10 +3,10 @@
 import keras
 from keras import ops
 
+from moe_keras.call_expert import call_expert
 from moe_keras.experts.by_blocks import call_by_blocks, first_objection
-from moe_keras.experts.call_expert import call_expert
 from moe_keras.experts.expert_set import ExpertSet
-from moe_keras.serialization import output_shape, serialize
+from moe_keras.serialization import output_shape, serialize, sharing
 
 
 @keras.saving.register_keras_serializable(package="moe_keras")
@@ -100,7 +100,8 @@ class ExpertList(ExpertSet):
 
     @classmethod
     def from_config(cls, config):
-        experts = keras.saving.deserialize_keras_object(config["experts"])
+        with sharing():
+            experts = keras.saving.deserialize_keras_object(config["experts"])
         return cls(**{**config, "experts": experts})
 
 

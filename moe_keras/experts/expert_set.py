@@ -15,18 +15,16 @@ class ExpertSet(MoELayer):
 
     Call arguments:
         inputs: tensor of shape (E, S, ...): a group of S rows for each expert, in order.
-        expert_ids: integer tensor of shape (N,), from 0 to E - 1, for sets that take it: the expert
-            of each of N groups, (N, S, ...).
         mask: boolean tensor of the inputs' first axes, more than two; for sets that take masks.
         row_mask: boolean tensor of shape (E, S), which rows are there, likewise; the answers to the
             others are not used.
         training: passed on to the experts.
 
     Returns:
-        Tensor of shape (E, S, ...), or (N, S, ...) with `expert_ids`.
+        Tensor of shape (E, S, ...).
     """
 
-    takes_expert_ids = False  # whether a call takes `expert_ids`, so that one call runs any blocks
+    is_stacked = False  # whether the experts lie in one tensor of each kind, for batched products
     takes_groups = False  # whether it has `run_groups`: groups of any sizes, one after another
     takes_masks = False  # whether a call takes `mask` and `row_mask`; it need not if rows are apart
 

@@ -36,16 +36,16 @@ class StackedMLP(ExpertSet):
         use_bias: Boolean, whether the layers have biases.
 
     Call arguments:
-        inputs: tensor of shape (N, S, D): N groups of S rows.
-        expert_ids: integer tensor of shape (N,), from 0 to E - 1: the expert of each group.
-            `None`: N = E, one group for each expert, in order.
+        inputs: tensor of shape (E, S, ..., D): a group of S rows for each expert, in order. Axes
+            inside a row are further rows of the same expert.
 
     Returns:
-        Tensor of shape (N, S, units).
+        Tensor of shape (E, S, ..., units).
 
     Raises:
         ValueError: if `num_experts`, `intermediate_dim` or `units` is not a whole number of at
-            least 1.
+            least 1, there is an `activity_regularizer` (each expert's would be of its own rows: add
+            a loss to what the mixture gives), or the inputs are not of this shape.
 
     Reference:
         Shazeer et al. (2017), Outrageously large neural networks, section 5.1 (such experts).
@@ -61,7 +61,7 @@ class StackedMLP(ExpertSet):
     (3, 5, 8)
     """
 
-    takes_expert_ids = True
+    is_stacked = True
     takes_groups = True
 
     def __init__(
@@ -74,6 +74,12 @@ class StackedMLP(ExpertSet):
         use_bias=True,
         **kwargs,
     ):
+        if kwargs.get("activity_regularizer") is not None:
+            raise ValueError(
+                "Expected a stack without an activity regularizer, for its groups hold rows that "
+                "are not there. Regularize what the mixture gives, or list the experts. Received: "
+                f"activity_regularizer={kwargs['activity_regularizer']!r}"
+            )
         super().__init__(**kwargs)
         self.num_experts = positive_integer("num_experts", num_experts)
         self.intermediate_dim = positive_integer("intermediate_dim", intermediate_dim)
@@ -108,8 +114,13 @@ class StackedMLP(ExpertSet):
         *_, units = output_shape(self, (len(self), None, input_shape[-1]))
         return [(*input_shape[:-1], units)] * len(self)
 
-    def build(self, inputs_shape, expert_ids_shape=None):
-        features = inputs_shape[-1]
+    def build(self, input_shape):
+        if len(input_shape) < 3 or input_shape[0] not in (None, len(self)):
+            raise ValueError(
+                f"Expected inputs of shape ({len(self)}, S, ..., D), a group of rows an expert. "
+                f"Received: shape {tuple(input_shape)}"
+            )
+        features = input_shape[-1]
         units = self.units or features
         hidden = self.intermediate_dim
         if self.gated:
@@ -152,13 +163,21 @@ class StackedMLP(ExpertSet):
             hidden = hidden * layer(inputs)
         return layer(hidden)
 
-    def call(self, inputs, expert_ids=None):
-        weights = self._all()
-        if expert_ids is not None:
-            weights = [ops.take(weight, expert_ids, axis=0) for weight in weights]  # (N, ...)
-        return self.network(inputs, *weights, add=lambda x, bias: x + ops.expand_dims(bias, 1))
+    def call(self, inputs):
+        if len(inputs.shape) > 3:
+            *axes, features = ops.shape(inputs)
+            answers = self.call(ops.reshape(inputs, (axes[0], math.prod(axes[1:]), features)))
+            return ops.reshape(answers, (*axes, answers.shape[-1]))
+        return self.network(inputs, *self._all(), add=lambda x, b: x + ops.expand_dims(b, 1))
 
     def run_groups(self, rows, group_sizes, mask=None, training=None):
+        if len(rows.shape) > 2:
+            *axes, features = ops.shape(rows)
+            inside = math.prod(axes[1:])
+            answers = self.run_groups(
+                ops.reshape(rows, (axes[0] * inside, features)), group_sizes * inside
+            )
+            return ops.reshape(answers, (*axes, answers.shape[-1]))
         rows = ops.cast(rows, self.compute_dtype)
         weights = [ops.cast(weight, self.compute_dtype) for weight in self._all()]
         if not on_accelerator() and keras.backend.backend() != "torch":

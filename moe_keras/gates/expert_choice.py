@@ -36,7 +36,7 @@ class ExpertChoiceGate(Gate):
 
     Call arguments:
         inputs: tensor of shape (B, T, D), T known.
-        mask: boolean tensor of shape (B, T).
+        mask: boolean tensor of shape (B, T), or (B,), of whole sequences.
 
     Returns:
         A dict: `"logits"` and `"probabilities"`, both of shape (B, T, E), and `"token_weights"`,
@@ -83,6 +83,8 @@ class ExpertChoiceGate(Gate):
         probabilities = wanted = ops.softmax(logits)
         if mask is not None:
             mask = ops.cast(mask, "bool")
+            if len(mask.shape) == 1:  # of whole sequences
+                mask = ops.repeat(ops.expand_dims(mask, -1), num_tokens, axis=-1)
             wanted = ops.where(over_axes(mask, wanted), wanted, -1.0)  # padding comes last
         by_expert = ops.transpose(wanted, (0, 2, 1))  # (B, E, T)
         weights, indices = ops.top_k(by_expert, self.capacity(num_tokens))

@@ -4,8 +4,8 @@ import keras
 from keras import ops
 
 from moe_keras.arguments import distinct_ids
+from moe_keras.call_expert import call_expert
 from moe_keras.gates.gate import Gate
-from moe_keras.masks import call_masked
 from moe_keras.precision import float32_or_better
 from moe_keras.serialization import output_shape, serialize
 
@@ -93,7 +93,7 @@ class GroupGate(Gate):
             distinct_ids("groups", sum(self.groups, ()), limit=shape[-1])
 
     def call(self, inputs, mask=None, training=None):
-        classes = call_masked(self.classifier, inputs, mask, training)  # (B, C)
+        classes = call_expert(self.classifier, inputs, mask, training=training)  # (B, C)
         classes = float32_or_better(ops.cast(classes, self.compute_dtype))
         # Asked this way around, NaN is not taken for a mistake and goes on.
         wrong = ops.logical_or(

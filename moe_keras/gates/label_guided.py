@@ -4,9 +4,9 @@ import keras
 import numpy as np
 
 from moe_keras.arguments import non_negative_float
+from moe_keras.call_expert import call_expert
 from moe_keras.gates.gate import Gate
 from moe_keras.losses import guidance_loss
-from moe_keras.masks import call_masked
 from moe_keras.serialization import output_shape, serialize
 
 
@@ -105,7 +105,7 @@ class LabelGuidedGate(Gate):
     def call(self, inputs, labels=None, mask=None, inputs_mask=None, training=None):
         # Keras names a mask by its argument where a layer takes several.
         mask = inputs_mask if mask is None else mask
-        tensors = call_masked(self.gate, inputs, mask, training)
+        tensors = call_expert(self.gate, inputs, mask, training=training)
         if training and labels is not None:  # and be the weight 0 now: it may grow
             wanted = np.array(self.label_to_expert)
             wanted = wanted / wanted.sum(axis=1, keepdims=True)  # (C, E)

@@ -5,6 +5,8 @@ import math
 import keras
 from keras import ops
 
+from moe_keras.shapes import expect_shape
+
 
 @keras.saving.register_keras_serializable(package="moe_keras")
 def gaussian_mixture_nll(targets, mixture):
@@ -51,12 +53,7 @@ def gaussian_mixture_nll(targets, mixture):
     targets = ops.cast(targets, dtype)
     if size == 1 and len(targets.shape) == len(mixture.shape) - 2:
         targets = ops.expand_dims(targets, -1)
-    if len(targets.shape) != len(mixture.shape) - 1 or targets.shape[-1] != size:
-        raise ValueError(
-            f"Expected targets of shape (..., {size}) for a mixture of shape (..., E, "
-            f"{1 + 2 * size}). Received: targets of shape {tuple(targets.shape)}, mixture of shape "
-            f"{tuple(mixture.shape)}"
-        )
+    expect_shape("targets", targets.shape, (*mixture.shape[:-2], size), "the mixture")
     z = (ops.expand_dims(targets, -2) - means) / scales  # (..., E, D)
     log_densities = -ops.sum(
         ops.square(z) / 2 + ops.log(scales) + math.log(2 * math.pi) / 2, axis=-1

@@ -3,7 +3,7 @@
 from keras import ops
 
 from moe_keras.losses.router import SMALLEST
-from moe_keras.losses.tokens import one_hot, token_mean, token_sum
+from moe_keras.losses.tokens import checked_mask, one_hot, token_mean, token_sum
 from moe_keras.precision import float32_or_better
 from moe_keras.shapes import expect_shape
 
@@ -20,7 +20,8 @@ def guidance_loss(labels, logits, label_to_expert, mask=None):
             say, is left out.
         logits: Tensor of shape (..., E), the gate's.
         label_to_expert: Tensor M of shape (C, E), each row a distribution over the experts.
-        mask: Boolean tensor of shape (...); tokens where it is False are left out.
+        mask: Boolean tensor of shape (...), or of its first axes; tokens where it is False are left
+            out.
 
     Returns:
         Scalar tensor.
@@ -44,7 +45,7 @@ def guidance_loss(labels, logits, label_to_expert, mask=None):
     expect_shape("label_to_expert", matrix.shape, (num_classes, logarithms.shape[-1]), "the logits")
     known = ops.logical_and(labels >= 0, labels < num_classes)  # (...)
     wanted = ops.take(matrix, ops.where(known, labels, 0), axis=0)  # (..., E)
-    mask = known if mask is None else ops.logical_and(known, ops.cast(mask, "bool"))
+    mask = known if mask is None else ops.logical_and(known, checked_mask(mask, logarithms))
     return ops.squeeze(token_mean(-ops.sum(wanted * logarithms, axis=-1, keepdims=True), mask))
 
 

@@ -25,7 +25,7 @@ def accelerate(model, dispatch="auto"):
     keras-hub's model: accelerate it again once it is loaded.
 
     Each block is compared with itself, before and after, on a few random tokens. One that
-    gives another output raises an error, and the model is left as it was.
+    gives another output raises an error. After this or any other error the model is left as it was.
 
     Args:
         model: keras-hub backbone or task, such as a `CausalLM`, or any built Keras model that holds
@@ -59,14 +59,13 @@ def accelerate(model, dispatch="auto"):
             f"Received: '{getattr(model, 'name', model)}' of type {type(model).__name__}, "
             "without such blocks"
         )
-    before = []
+    before = [(block, vars(block).get("call")) for block in blocks]
     try:
         for block in blocks:
-            before.append((block, block.call))
             make_sparse(block, dispatch)
-    except ValueError:
+    except BaseException:  # an interruption, too, leaves the model as it was
         for block, call in before:
-            block.call = call
+            restore(block, call)
         raise
     for layer in layers:
         for name in COMPILED:
@@ -92,6 +91,14 @@ def make_sparse(block, dispatch):
             f"'{block.name}' of type {type(block).__name__}, whose outputs, up to {largest:.3g}, "
             f"would change by {difference:.3g}. The model is left as it was"
         )
+
+
+def restore(block, call):
+    """Give a block back the `call` that was its own, or that of its class if it had none."""
+    if call is not None:
+        block.call = call
+    elif "call" in vars(block):
+        del block.call
 
 
 def outputs_of(block, tokens):

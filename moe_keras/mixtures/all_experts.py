@@ -39,7 +39,7 @@ class BlockExperts(StackedMLP):
         self.num_first = len(first)
         self.stacks = [stack for layer in [*first, last] for stack in layer]
 
-    def build(self, inputs_shape, expert_ids_shape=None):
+    def build(self, input_shape):
         pass  # the weights are there
 
     def _all(self):

@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from moe_keras.arguments import non_negative_float
-from moe_keras.experts.call_expert import call_expert
+from moe_keras.call_expert import call_expert
 from moe_keras.experts.expert_list import check_distinct, check_layers
 from moe_keras.masks import NO_EXPERT, clear_padding, drop_choices
 from moe_keras.mixtures.combine import check_shapes
@@ -22,10 +22,14 @@ class CascadeMoE(Mixture):
 
         p = base(x)
         y = p                                            where confidence(p) >= threshold
-        y = b p + (1 - b) sum_e G(p)_e E_e(x)            elsewhere: x is deferred to the experts
+        y = (1 - w) p + (1 - b) sum_e g_e E_e(x)         elsewhere: x is deferred to the experts
+            g = G(p), w = (1 - b) sum_e g_e
 
         confidence(p) = p_1 - p_2                        "margin": largest minus second largest
         confidence(p) = 1 - H(p) / log C                 "entropy"
+
+    Where the gate's weights sum to 1 the base has weight b; what they lack of it, and the weight of
+    an expert that has no slot, is the base's.
 
     The experts run on the deferred inputs alone, as one batch, so that the mean cost is that of the
     base and a share of theirs; an expert of weight 0 does not run at all. The gate sees the base's
@@ -169,18 +173,20 @@ class CascadeMoE(Mixture):
         dispatcher = self._dispatchers[0].for_phase(training)
         return {
             "confidence": confidence_of(answer, self.confidence),
-            "probabilities": self._gate_weights(answer, training),
+            "probabilities": self._gate_weights(answer, mask, training),
             "indices": routing.indices,
             "weights": routing.weights,
             "kept": dispatcher.kept(routing),
         }
 
-    def _gate_weights(self, answer, training):
+    def _gate_weights(self, answer, mask, training):
         """The gate's weights (B, E) for the base's answers (B, C); even ones without a gate."""
         if self.gate is None:
             even = ops.ones_like(answer[:, :1], dtype="float32") / len(self.experts)
             return ops.repeat(even, len(self.experts), axis=-1)
-        return _weights(call_expert(self.gate, answer, training=training), self.gate)
+        # Of a mask with axes inside the inputs the answers have nothing.
+        mask = None if mask is None or len(mask.shape) > 1 else mask
+        return _weights(call_expert(self.gate, answer, mask, training=training), self.gate)
 
     def _routing(self, answer, mask, training):
         """Who is asked about which input: all experts with a weight, about what is deferred."""
@@ -189,7 +195,7 @@ class CascadeMoE(Mixture):
         if mask is not None and len(mask.shape) == 1:
             deferred = ops.logical_and(deferred, ops.cast(mask, "bool"))
         deferred = ops.expand_dims(deferred, -1)  # (B, 1)
-        weights = self._gate_weights(answer, training)  # (B, E)
+        weights = self._gate_weights(answer, mask, training)  # (B, E)
         num_experts = weights.shape[-1]
         indices = ops.where(deferred, ops.arange(num_experts, dtype="int32"), NO_EXPERT)
         indices, weights = drop_choices(indices, weights, num_experts)

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from moe_keras.experts.call_expert import call_expert
+from moe_keras.call_expert import call_expert
 from moe_keras.masks import fill_rows
 from moe_keras.mixtures.combine import check_shapes, combine
 from moe_keras.mixtures.mixture import Mixture

@@ -84,14 +84,10 @@ class ExpertChoiceMoE(Mixture):
             for x in (rows, choice["token_indices"] >= 0, choice["token_weights"])
         )
         tokens = ops.reshape(inputs, (-1, *token))  # (B T, ...)
-        groups = take_rows(tokens, rows)  # (E, B capacity, ...)
-        masks = {}
-        if mask is not None:
-            groups = fill_groups(groups, there)
-            masks["row_mask"] = there
-            if len(mask.shape) > 2:  # a mask inside tokens goes where its token goes
-                inside = ops.reshape(mask, (-1, *ops.shape(mask)[2:]))
-                masks["mask"] = take_rows(inside, rows)
+        groups = fill_groups(take_rows(tokens, rows), there)  # (E, B capacity, ...)
+        masks = {"row_mask": there}
+        if mask is not None and len(mask.shape) > 2:  # one inside tokens goes where its token goes
+            masks["mask"] = take_rows(ops.reshape(mask, (-1, *ops.shape(mask)[2:])), rows)
         answers = as_float(self.experts.run(groups, training=training, **masks))
         answer = ops.shape(answers)[2:]  # from (E, B capacity, *answer)
         answers = ops.reshape(answers, (num_experts * batch * capacity, *answer))

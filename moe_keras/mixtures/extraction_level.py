@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from moe_keras.experts.call_expert import call_expert
+from moe_keras.call_expert import call_expert
 from moe_keras.experts.expert_list import as_expert_set, check_distinct, check_layers
 from moe_keras.gates.choice import spread
 from moe_keras.masks import check_mask
@@ -11,7 +11,7 @@ from moe_keras.mixtures.combine import check_shapes, combine
 from moe_keras.mixtures.dense import _weights, inputs_shown
 from moe_keras.mixtures.task_layer import SHARED, TaskLayer, deserialized
 from moe_keras.quantization import never_quantize
-from moe_keras.serialization import output_shape, serialize
+from moe_keras.serialization import output_shape, serialize, sharing
 
 
 @keras.saving.register_keras_serializable(package="moe_keras")
@@ -158,8 +158,9 @@ class ExtractionLevel(TaskLayer):
 
     @classmethod
     def from_config(cls, config):
-        names = ("expert_sets", "gates")
-        return cls(**{**config, **{name: deserialized(config[name]) for name in names}})
+        with sharing():
+            layers = {name: deserialized(config[name]) for name in ("expert_sets", "gates")}
+        return cls(**{**config, **layers})
 
 
 def _all_weights(answer, gate):

@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from moe_keras.arguments import positive_number
-from moe_keras.experts.call_expert import call_expert
+from moe_keras.call_expert import call_expert
 from moe_keras.losses.router import SMALLEST
 from moe_keras.mixtures.combine import check_shapes
 from moe_keras.mixtures.dense import _weights, inputs_shown

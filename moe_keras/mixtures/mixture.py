@@ -2,12 +2,12 @@
 
 import keras
 
-from moe_keras.experts.call_expert import call_expert
+from moe_keras.call_expert import call_expert
 from moe_keras.experts.expert_list import as_expert_set, check_layers
 from moe_keras.layer import MoELayer
 from moe_keras.masks import check_mask
 from moe_keras.quantization import never_quantize
-from moe_keras.serialization import output_shape, serialize
+from moe_keras.serialization import output_shape, serialize, sharing
 
 
 class Mixture(MoELayer):
@@ -89,9 +89,10 @@ class Mixture(MoELayer):
 
     @classmethod
     def from_config(cls, config):
-        nested = {
-            name: keras.saving.deserialize_keras_object(config[name])
-            for name in ("base", "experts", "shared_experts", "gate", "dispatch")
-            if name in config
-        }
+        with sharing():
+            nested = {
+                name: keras.saving.deserialize_keras_object(config[name])
+                for name in ("base", "experts", "shared_experts", "gate", "dispatch")
+                if name in config
+            }
         return cls(**{**config, **nested})

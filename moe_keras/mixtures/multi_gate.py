@@ -6,7 +6,7 @@ from moe_keras.experts.expert_list import as_expert_set
 from moe_keras.gates import SoftmaxGate
 from moe_keras.mixtures.extraction_level import ExtractionLevel
 from moe_keras.mixtures.task_layer import SHARED, check_tasks, deserialized
-from moe_keras.serialization import serialize
+from moe_keras.serialization import serialize, sharing
 
 
 @keras.saving.register_keras_serializable(package="moe_keras")
@@ -91,5 +91,7 @@ class MultiGateMoE(ExtractionLevel):
 
     @classmethod
     def from_config(cls, config):
-        experts = keras.saving.deserialize_keras_object(config["experts"])
-        return cls(**{**config, "experts": experts, "gates": deserialized(config["gates"])})
+        with sharing():
+            experts = keras.saving.deserialize_keras_object(config["experts"])
+            gates = deserialized(config["gates"])
+        return cls(**{**config, "experts": experts, "gates": gates})

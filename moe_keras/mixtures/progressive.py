@@ -6,7 +6,7 @@ from moe_keras.experts.expert_list import as_expert_set, check_distinct
 from moe_keras.gates import SoftmaxGate
 from moe_keras.mixtures.extraction_level import ExtractionLevel
 from moe_keras.mixtures.task_layer import SHARED, TaskLayer, check_tasks, deserialized
-from moe_keras.serialization import output_shape, serialize
+from moe_keras.serialization import output_shape, serialize, sharing
 
 
 @keras.saving.register_keras_serializable(package="moe_keras")
@@ -140,11 +140,12 @@ class ProgressiveExtraction(TaskLayer):
 
     @classmethod
     def from_config(cls, config):
-        layers = {
-            "shared_experts": keras.saving.deserialize_keras_object(config["shared_experts"]),
-            "task_experts": deserialized(config["task_experts"]),
-            "gates": [deserialized(gates) for gates in config["gates"]],
-        }
+        with sharing():
+            layers = {
+                "shared_experts": keras.saving.deserialize_keras_object(config["shared_experts"]),
+                "task_experts": deserialized(config["task_experts"]),
+                "gates": [deserialized(gates) for gates in config["gates"]],
+            }
         return cls(**{**config, **layers})
 
 

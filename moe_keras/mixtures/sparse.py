@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from moe_keras.experts.call_expert import call_expert
+from moe_keras.call_expert import call_expert
 from moe_keras.experts.expert_list import check_distinct, check_layers, layer_shapes
 from moe_keras.masks import clear_padding, drop_choices, over_axes
 from moe_keras.mixtures.combine import check_shapes
@@ -165,6 +165,8 @@ class SparseMoE(Mixture):
         for expert in self.shared_experts:
             answers = call_expert(expert, tokens, token_mask, training=training)
             outputs = outputs + ops.cast(answers, outputs.dtype)  # (T, *answer)
+        if self.shared_experts and not inside:  # they have answered padding, too
+            outputs = clear_padding(outputs, token_mask)
         return ops.reshape(outputs, (*axes, *ops.shape(outputs)[1:]))
 
     def _choices(self, inputs, mask, training):

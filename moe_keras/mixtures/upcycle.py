@@ -8,6 +8,7 @@ import numpy as np
 from moe_keras.arguments import non_negative_float, positive_integer, valid_top_k
 from moe_keras.gates import TopKGate
 from moe_keras.mixtures.sparse import SparseMoE
+from moe_keras.serialization import sharing
 
 # What treats each position of its input alike and alone: its tokens can go to different experts.
 ON_FEATURES = (keras.layers.Dense, keras.layers.Activation, keras.layers.Dropout)
@@ -35,7 +36,8 @@ def upcycle(model, layers, num_experts, top_k=2, gate=None, noise=0.0, seed=None
             parts of layers, such as the feed-forward layer in a block of a class of its own, cannot
             be reached.
         layers: List of names of layers, at any depth, or function of a layer that says whether it
-            is to become a mixture. A model inside the model can be chosen as a whole.
+            is to become a mixture. Each is called on one tensor. A model inside the model can be
+            chosen as a whole.
         num_experts: Integer, number of experts E of each mixture.
         top_k: Integer, number of experts for each token k, from 1 to E. With k = 1 the weight is
             the gate's probability, so the outputs change; a warning says so.
@@ -53,7 +55,9 @@ def upcycle(model, layers, num_experts, top_k=2, gate=None, noise=0.0, seed=None
 
     Raises:
         ValueError: if the model is neither Functional nor Sequential, or not built; a name is that
-            of no layer, or nothing is chosen; or a number is out of its range.
+            of no layer, or nothing is chosen; a chosen layer is called on several tensors, or on
+            one of more axes than the default gate can take the mean of; or a number is out of its
+            range.
 
     Reference:
         Komatsuzaki et al. (2022), Sparse upcycling: training mixture-of-experts from dense
@@ -88,7 +92,8 @@ def upcycle(model, layers, num_experts, top_k=2, gate=None, noise=0.0, seed=None
     mixtures, kept = [], []
 
     def mixture(layer):
-        new_gate = gate() if gate else _gate(layer, num_experts, top_k)
+        rank = _rank(layer)
+        new_gate = gate() if gate else _gate(layer, rank, num_experts, top_k)
         copies = [_copy(layer, f"{layer.name}_{e}") for e in range(num_experts)]
         made = SparseMoE(copies, new_gate, name=layer.name, **options)
         mixtures.append((layer, made))
@@ -111,7 +116,8 @@ def upcycle(model, layers, num_experts, top_k=2, gate=None, noise=0.0, seed=None
             clones[id(layer)] = clone(layer)
         return clones[id(layer)]
 
-    upcycled = keras.models.clone_model(model, clone_function=once)
+    with sharing():  # a layer inside several mixtures stays one layer
+        upcycled = keras.models.clone_model(model, clone_function=once)
     for old, new in kept:
         new.set_weights(old.get_weights())
     generator = np.random.default_rng(seed)
@@ -162,11 +168,29 @@ def _on_features(layer):
     return isinstance(layer, ON_FEATURES)
 
 
-def _gate(layer, num_experts, top_k):
+def _rank(layer):
+    """How many axes the tensor has that a layer is called on in its model."""
+    arguments = layer._inbound_nodes[0].arguments
+    given = [*arguments.args, *(v for name, v in arguments.kwargs.items() if name != "mask")]
+    tensors = [x for x in keras.tree.flatten(given) if isinstance(x, keras.KerasTensor)]
+    if len(tensors) != 1 or not any(tensors[0] is value for value in given):
+        raise ValueError(
+            "Expected chosen layers that are called on one tensor, for a gate to see. Received: "
+            f"'{layer.name}' of type {type(layer).__name__}, called on {len(tensors)} tensors, or "
+            "on one in a list or dict. Leave it out, or choose layers inside it"
+        )
+    return len(tensors[0].shape)
+
+
+def _gate(layer, rank, num_experts, top_k):
     gate = TopKGate(num_experts, top_k)
-    rank = len(layer.get_build_config()["input_shape"])
     if rank < 3 or _on_features(layer):
         return gate
+    if rank not in POOLING:
+        raise ValueError(
+            f"Expected inputs of at most {max(POOLING)} axes, for the default gate to take means. "
+            f"Received: '{layer.name}', called on a tensor of {rank} axes. Give a `gate`"
+        )
     return keras.Sequential([POOLING[rank](), gate])
 
 
@@ -174,7 +198,8 @@ def _copy(layer, name):
     """A layer like another, which takes its tokens without the axes that a mixture takes away."""
     if isinstance(layer, keras.Sequential) and _on_features(layer):
         return keras.Sequential([_copy(part, part.name) for part in layer.layers], name=name)
-    return layer.__class__.from_config({**layer.get_config(), "name": name})
+    with sharing(anew=True):  # within a copy, and not with the other copies
+        return layer.__class__.from_config({**layer.get_config(), "name": name})
 
 
 def _disturb(expert, noise, generator):

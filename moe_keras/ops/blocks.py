@@ -45,12 +45,13 @@ def for_each_block(start, size, block, step, carry):
 
 def padded(x, block):
     """`x` with a block of zeros behind its rows, which the last block of the last group meets."""
-    return ops.concatenate([x, ops.zeros((block, *x.shape[1:]), x.dtype)])  # (m + block, ...)
+    # Sizes inside a row may be known only when it runs, as the length of a sequence.
+    return ops.concatenate([x, ops.zeros((block, *ops.shape(x)[1:]), x.dtype)])  # (m + block, ...)
 
 
 def read(x, at, block):
     """Rows `at` to `at + block` of a tensor."""
-    return ops.slice(x, (at, *[0] * (len(x.shape) - 1)), (block, *x.shape[1:]))
+    return ops.slice(x, (at, *[0] * (len(x.shape) - 1)), (block, *ops.shape(x)[1:]))
 
 
 def write(x, at, rows):

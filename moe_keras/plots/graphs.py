@@ -92,7 +92,7 @@ def _open_mixture(mixture, input_shape, depth):
     deciders = [getattr(mixture, "base", None), mixture.gate]  # a cascade's base, and its gate
     boxes = [_part(layer, input_shape, depth) for layer in deciders if layer is not None]
     # A stack takes groups of tokens, of another shape than the mixture's inputs.
-    shape = None if mixture.experts.takes_expert_ids else input_shape
+    shape = None if mixture.experts.is_stacked else input_shape
     boxes += [_part(layer, shape, depth) for layer in mixture.experts.layers_inside()]
     shared = getattr(mixture, "shared_experts", None) or []
     boxes += [_part(expert, input_shape, depth) for expert in shared]

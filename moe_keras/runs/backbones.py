@@ -5,7 +5,9 @@ import sys
 import keras
 from keras import layers
 
+from moe_common.keras_home import keras_home
 from moe_keras.data.download import whole_downloads
+from moe_keras.data.keras_cache import is_failed_download
 from moe_keras.experts import FrozenExpert, pretrained_vgg, vgg
 
 # How each family wants its pixels; the families that are not here scale them inside.
@@ -59,6 +61,7 @@ def backbone(images, name, weights, key):
     Raises:
         ValueError: if there is no such network, or no weights of "vgg" for this dataset.
         ConnectionError: if weights cannot be downloaded.
+        OSError: if they cannot be kept, or what is kept of them is damaged.
     """
     known = ["vgg", *sorted(n for n in dir(keras.applications) if n[0].isupper())]
     if name not in known:
@@ -78,11 +81,19 @@ def backbone(images, name, weights, key):
     try:
         with whole_downloads():
             network = build(include_top=False, weights="imagenet", input_shape=shape)
-    except Exception as error:  # Keras raises a bare Exception
-        raise ConnectionError(
-            f"Expected to download the ImageNet weights of {name}; without them, "
-            f"--backbone-weights random trains it from scratch. Received: {error}"
-        ) from error
+    except Exception as error:  # a failed download is a bare Exception of Keras
+        if is_failed_download(error):
+            raise ConnectionError(
+                f"Expected to download the ImageNet weights of {name}; without them, "
+                f"--backbone-weights random trains it from scratch. Received: {error}"
+            ) from error
+        if isinstance(error, OSError):
+            raise OSError(
+                f"Expected to keep the ImageNet weights of {name} in {keras_home() / 'models'} and "
+                f"to read them there. Received: {error}. Make room there, or delete the file if it "
+                "is damaged: it will be downloaded anew."
+            ) from error
+        raise
     return FrozenExpert(network)(x)
 
 

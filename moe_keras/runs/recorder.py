@@ -31,6 +31,9 @@ class RunRecorder(keras.callbacks.Callback):
     report.html. `RunFolder` lists the files; each is there whole or not at all. The router's
     entropy and load join the training's `History`.
 
+    Epochs are counted from 1 over all fits with one recorder: a second `fit` goes on after the
+    first, whatever its `initial_epoch`.
+
     The model is a classifier with one output: (N, C), the largest is the prediction; or (N, 1), the
     probability of class 1 of two (its logit, where the loss says `from_logits`).
 
@@ -158,7 +161,8 @@ class RunRecorder(keras.callbacks.Callback):
             self._draw_epoch("epoch_000", "before training")
 
     def on_epoch_begin(self, epoch, logs=None):
-        self._epoch, self._batch, self._start = epoch + 1, 0, time.perf_counter()
+        # Keras begins anew in each fit, or at `initial_epoch`; here the history counts.
+        self._epoch, self._batch, self._start = len(self.history) + 1, 0, time.perf_counter()
 
     def on_train_batch_end(self, batch, logs=None):
         last, self._batch = self._batch, batch + 1  # several at once with steps_per_execution
@@ -183,20 +187,21 @@ class RunRecorder(keras.callbacks.Callback):
                 f"Expected monitor to be one of {', '.join(logs)}. "
                 f"Received: monitor={self.monitor!r}"
             )
-        row = {"epoch": epoch + 1, "seconds": seconds, **_numbers(logs)}
+        number = self._epoch
+        row = {"epoch": number, "seconds": seconds, **_numbers(logs)}
         self.history.append(row)
         self.write_metrics()
-        name = f"activations_{self.split}_{epoch + 1:03d}.{self.ending}"
+        name = f"activations_{self.split}_{number:03d}.{self.ending}"
         self.seen.write(self.folder.path / "csv" / name)
-        if best_epoch(self.history, self.monitor) == epoch + 1:
+        if best_epoch(self.history, self.monitor) == number:
             self.folder.save_model(self.keep, "best")
         self.folder.save_model(self.keep, "last")
-        if self.save_every and (epoch + 1) % self.save_every == 0:
-            self.folder.save_model(self.keep, f"epoch_{epoch + 1:03d}")
-        if epoch < 10 or (epoch + 1) % 10 == 0:
+        if self.save_every and number % self.save_every == 0:
+            self.folder.save_model(self.keep, f"epoch_{number:03d}")
+        if number <= 10 or number % 10 == 0:
             self._draw()
         if self.scalars:
-            self.scalars.write(epoch + 1, row)
+            self.scalars.write(number, row)
 
     def on_train_end(self, logs=None):
         if self.seen is not None and self.history:
@@ -212,6 +217,9 @@ class RunRecorder(keras.callbacks.Callback):
 
     def _look(self):
         """Observe the model on the sample."""
+        # First of all: in the middle of an epoch on JAX the layers have no values until a callback
+        # asks for its model.
+        model = self.model
         observe = self.observe or observe_model(self.keep)
         if self._samples is None:
             outputs, weights = observe(self.x[:1])
@@ -219,7 +227,7 @@ class RunRecorder(keras.callbacks.Callback):
             self._samples = spread_samples(self.y, max(self.rows // weights.shape[1], 1))
             self._x = self.x[self._samples]
         outputs, weights = observe(self._x)
-        predictions = predicted_classes(outputs, _from_logits(self.model.loss))
+        predictions = predicted_classes(outputs, _from_logits(model.loss))
         labels = self.y[self._samples]
         self.seen = Observation(self._samples, labels, predictions, weights, self.assigned)
 

@@ -6,6 +6,7 @@ from pyspark.ml.feature import StandardScaler, StandardScalerModel, VectorAssemb
 from pyspark.sql import functions as F
 
 from moe_keras.spark.frames import kept
+from moe_keras.spark.paths import literal
 
 
 class Clusters:
@@ -62,8 +63,9 @@ class Clusters:
     @classmethod
     def load(cls, folder, clusters):
         """What `save` wrote."""
-        scaler = StandardScalerModel.load(f"{folder}/scaler")
-        return cls(scaler, KMeansModel.load(f"{folder}/kmeans") if clusters > 1 else None)
+        where = literal(folder)
+        scaler = StandardScalerModel.load(f"{where}/scaler")
+        return cls(scaler, KMeansModel.load(f"{where}/kmeans") if clusters > 1 else None)
 
 
 def _kmeans(clusters, seed):

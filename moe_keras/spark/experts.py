@@ -12,6 +12,8 @@ from pyspark.ml.classification import (
 from pyspark.ml.functions import vector_to_array
 from pyspark.sql import functions as F
 
+from moe_keras.spark.paths import literal
+
 # A tree splits a pixel between two bins of its values. What Spark sends about grows with their
 # number, and a pixel of a digit, mostly black or white, needs few.
 BINS = 16
@@ -84,9 +86,9 @@ class Experts:
     @classmethod
     def load(cls, folder, kind, fitted, shares):
         """What `save` wrote: a list of true (a model) and false, and the shares of the labels."""
-        model = MODELS[kind]
+        model, where = MODELS[kind], literal(folder)
         models = [
-            model.load(f"{folder}/expert-{e}") if yes else None for e, yes in enumerate(fitted)
+            model.load(f"{where}/expert-{e}") if yes else None for e, yes in enumerate(fitted)
         ]
         return cls(models, np.asarray(shares))
 

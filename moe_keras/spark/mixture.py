@@ -20,6 +20,7 @@ from moe_keras.spark.experts import MODELS, Experts, learner
 from moe_keras.spark.frames import check_frame, check_labels, kept
 from moe_keras.spark.gate import build_gate, train_gate
 from moe_keras.spark.parquet import dataset_of
+from moe_keras.spark.paths import address
 from moe_keras.spark.prediction import gather
 from moe_keras.spark.session import is_local
 
@@ -287,7 +288,7 @@ class TreeMixture:
         experts, folder = self._fitted("_experts"), Path(folder)
         # Whole again only when the last file is there.
         (folder / "mixture.json").unlink(missing_ok=True)
-        where = folder.resolve().as_uri()
+        where = address(folder)
         self._clusters.save(where)
         experts.save(where)
         if self._gate is not None:
@@ -342,7 +343,7 @@ class TreeMixture:
                 f"Expected mixture.json as TreeMixture.save writes it. Received: {folder} "
                 f"({error}). Fit and save the mixture again."
             ) from error
-        where = folder.resolve().as_uri()
+        where = address(folder)
         mixture._counts = counts
         mixture._clusters = Clusters.load(where, 2 if several else 1)
         shares = counts.sum(axis=0) / counts.sum()

@@ -9,6 +9,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.utils import AnalysisException
 
 from moe_common.files import replacing
+from moe_keras.spark.paths import literal
 
 # About 0.3 MB of digits. A task reads whole groups.
 ROWS = 1024
@@ -78,7 +79,7 @@ def read_parquet(session, path):
         ValueError: if it was not written by `write_parquet`.
     """
     try:
-        frame = session.read.parquet(str(path))
+        frame = session.read.parquet(literal(path))
     except AnalysisException as error:
         if error.getErrorClass() != "PATH_NOT_FOUND":
             raise ValueError(f"{_EXPECTED} Received: {path} ({error})") from error

@@ -17,7 +17,10 @@ class AugmentedImages(keras.utils.PyDataset):
     photograph twice.
 
     Order, shifts and mirroring follow from the seed and the number of the epoch: training that goes
-    on after an interruption sees what it would have seen.
+    on after an interruption sees what it would have seen. Give `fit` `shuffle=False` for that, or
+    Keras shuffles the batches once more, by Python's random numbers; and no `steps_per_epoch`, as
+    an epoch is one pass over the images. `fit` numbers its epochs from `epoch` + 1, and a second
+    `fit` goes on after the first.
 
     Args:
         images: Array (N, height, width, channels) of pixel values 0 to 255; they come out as they
@@ -27,7 +30,7 @@ class AugmentedImages(keras.utils.PyDataset):
         shift: Integer, largest shift in pixels; 0 for none.
         mirror: Boolean, whether to mirror; see `mirror_allowed` of a loaded dataset.
         seed: Integer, seed of the order, the shifts and the mirroring.
-        epoch: Integer, number of the first epoch, for a training that continues.
+        epoch: Integer, number of epochs that went before, for a training that continues.
 
     Raises:
         ValueError: if images are not of rank 4 with pixel values 0 to 255, labels are not as many
@@ -69,6 +72,7 @@ class AugmentedImages(keras.utils.PyDataset):
         self.mirror = mirror
         self.seed = seed
         self.epoch = epoch
+        self._begun = None  # whether an epoch has begun; None while nobody has said that one did
         border = ((0, 0), (shift, shift), (shift, shift), (0, 0))
         padded = np.pad(images, border, mode="reflect") if shift else images
         # All windows of each image: (N, down, right, channels, height, width), without a copy.
@@ -95,6 +99,15 @@ class AugmentedImages(keras.utils.PyDataset):
             batch[mirrored] = batch[mirrored, :, ::-1]
         return batch, self.labels[chosen]
 
+    def on_epoch_begin(self):
+        self._begun = True
+
     def on_epoch_end(self):
+        # Keras calls this before the first epoch of a fit too. After another fit, that would skip
+        # an epoch, and mirror the same images twice running.
+        if self._begun is False:
+            return
+        if self._begun:
+            self._begun = False
         self.epoch += 1
         self._draw()

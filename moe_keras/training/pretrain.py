@@ -162,7 +162,7 @@ def examples(network, groups, images, labels):
 
     Returns:
         Two arrays: all images, or those of the network's group; and their labels, counted from 0
-        within the group.
+        within the group, in the order of its ids.
     """
     if network == "group-gate":
         return images, data.group_labels(labels, groups)
@@ -170,7 +170,8 @@ def examples(network, groups, images, labels):
         return images, labels
     ids = np.array(groups[network])
     own = np.isin(labels, ids)
-    return images[own], np.searchsorted(ids, labels[own])
+    # Each label's place among the ids, which need not be sorted.
+    return images[own], np.equal.outer(labels[own], ids).argmax(axis=1)
 
 
 def _take_over(model, widths, dataset, output):

@@ -68,6 +68,9 @@ class RouterLog(keras.callbacks.Callback):
 
     def _note(self):
         if self.steps[-1:] != [self._batch]:  # a second fit goes on where the first one stopped
+            # In the middle of an epoch on JAX the layers have no values until a callback asks for
+            # its model, whose layers are the router's.
+            _ = self.model
             self.steps.append(self._batch)
             self.shares.append(_load(self.router(self.inputs, training=False)))
 

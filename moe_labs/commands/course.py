@@ -72,7 +72,11 @@ def autograde_course(
         typer.Option("--no-isolation", help="Grade even where code would run with your rights."),
     ] = False,
 ):
-    """Grade what was handed in, each submission in its own sandbox, and write the marks."""
+    """Grade what was handed in, each submission in its own sandbox, and write the marks.
+
+    The exit status is 1 if some could not be graded, or entered, for a reason that does not lie in
+    what was handed in; --resume grades those.
+    """
     from moe_labs.course.autograde import autograde
     from moe_labs.course.limits import Limits
     from moe_labs.course.sandbox import isolation_problem
@@ -117,6 +121,8 @@ def autograde_course(
     columns = ["Student", "Marks", "By hand", "Seconds", "Remarks"]
     show_table(console, columns, rows, assignment)
     typer.echo(f"Marks: {folder / f'marks-{assignment}.csv'}")
+    if not all(result.graded for result in results):
+        raise typer.Exit(1)
 
 
 @course_app.command()

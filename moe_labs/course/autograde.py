@@ -16,20 +16,23 @@ from moe_common.keras_home import keras_home
 from moe_common.stopping import keeping
 from moe_labs.course.assignment import course_directory, stage
 from moe_labs.course.gradebook import Locked
-from moe_labs.course.handed_in import moment, one_line
+from moe_labs.course.handed_in import Unreadable, moment, one_line
 from moe_labs.course.left_out import LEFT_OUT, left_out
 from moe_labs.course.limits import MEGABYTE, Limits
-from moe_labs.course.marks_table import Result, graded_at, now, write_row
-from moe_labs.course.record import record
+from moe_labs.course.marks_table import Result, graded_at, write_row
+from moe_labs.course.record import NOT_GRADED, record
 from moe_labs.course.sandbox import (
     clean_environment,
     isolation_problem,
     python_module,
+    remove,
     short_temporary_folder,
 )
 
 GRACE = 60  # seconds beyond the limit for starting, reading and writing
 LONGEST_RESULT = 50 * MEGABYTE
+WORKER_MB = 4000  # what reading and grading one submission may allocate; its code has its own limit
+DEEPEST = 50  # folders in each other in what is handed in: others go through them by recursion
 
 
 class NotIsolated(RuntimeError):
@@ -46,7 +49,8 @@ def autograde(
     neither network nor home folder; `isolation_problem` says where that is not so. The executed
     notebooks go to the course's folder ``autograded``, as nbgrader's own do, the marks to its
     gradebook and, row by row, to ``marks-ASSIGNMENT.csv``. What was graded before is graded again;
-    marks given by hand stay. Whatever is wrong with a submission, the others are graded.
+    marks given by hand stay, unless what is handed in now cannot be read. Whatever is wrong with a
+    submission, the others are graded.
 
     Args:
         course: an nbgrader course, such as `create_course` makes.
@@ -58,7 +62,8 @@ def autograde(
             there will be.
         isolation: whether to refuse to grade where code cannot be isolated. Without, it runs with
             all your rights there.
-        resume: whether to leave out what was graded after it was handed in.
+        resume: whether to leave out what was graded after it was handed in. What failed for another
+            reason than what was handed in has an empty `graded`, and is not left out.
 
     Returns:
         List of `Result`, by student.
@@ -80,11 +85,9 @@ def autograde(
     results = []
     with (
         keeping(lambda: f"{len(results)} of {len(submitted)} are graded, in the gradebook."),
-        tempfile.TemporaryDirectory(
-            prefix="grade-", dir=short_temporary_folder(), ignore_cleanup_errors=True
-        ) as folder,
+        _scratch() as folder,
     ):
-        template = Path(folder).resolve() / "template"
+        template = folder / "template"
         stage(coursedir, assignment, template)
         if problem and isolation:
             raise NotIsolated(
@@ -106,7 +109,7 @@ def autograde(
                     graded["in_notebook"] = in_notebook
                     results.append(_entered(coursedir, assignment, student, graded, template))
                     write_row(table, results[-1])
-                    shutil.rmtree(graded["scratch"], ignore_errors=True)
+                    remove(graded["scratch"])
                     if on_result is not None:
                         on_result(results[-1], len(submitted))
             except BaseException:
@@ -116,6 +119,16 @@ def autograde(
                 raise
     results.sort(key=lambda result: result.student)
     return results
+
+
+@contextlib.contextmanager
+def _scratch():
+    """A folder for all of it, which is gone afterwards, whatever students' code has made of it."""
+    folder = Path(tempfile.mkdtemp(prefix="grade-", dir=short_temporary_folder())).resolve()
+    try:
+        yield folder
+    finally:
+        remove(folder)
 
 
 def _submissions(coursedir, assignment, students):
@@ -131,7 +144,7 @@ def _submissions(coursedir, assignment, students):
     submitted = course / coursedir.submitted_directory
     names = sorted(path.name for path in submitted.iterdir()) if submitted.is_dir() else []
     there = {name: submitted / name / assignment for name in names}
-    there = {name: path for name, path in there.items() if path.is_dir()}
+    there = {name: path for name, path in there.items() if _may_be_folder(path)}
     missing = sorted(set(students) - set(there))
     if missing or not there:
         wanted = submitted / (missing or ["STUDENT"])[0] / assignment
@@ -141,12 +154,19 @@ def _submissions(coursedir, assignment, students):
     return {name: path for name, path in there.items() if not students or name in students}
 
 
+def _may_be_folder(path):
+    try:
+        return path.is_dir()
+    except OSError:  # closed to us: its row says so
+        return True
+
+
 def _calibrated(template, assignment, limits, isolate):
     """Find out which tests can be judged apart from the notebook; the grade ids of the others."""
     order = {"scratch": str(template), "assignment": assignment, "limits": asdict(limits)}
     failure = _run_worker(order | {"isolate": isolate, "calibrate": True}, limits, set())
-    shutil.rmtree(template / "box", ignore_errors=True)
-    shutil.rmtree(template / "worker", ignore_errors=True)
+    remove(template / "box")
+    remove(template / "worker")
     if failure or not (template / LEFT_OUT).is_file():
         raise RuntimeError(f"Expected the lab's own solution to be judged. Received: {failure}")
     return tuple(left_out(template))
@@ -155,8 +175,32 @@ def _calibrated(template, assignment, limits, isolate):
 def _is_graded(table, student, handed_in):
     """Whether a row was written after everything in the folder was."""
     graded = graded_at(table, student)
-    files = [handed_in, *handed_in.rglob("*")]
-    return graded is not None and graded.timestamp() > max(f.lstat().st_mtime for f in files)
+    if graded is None:
+        return False
+    try:
+        there = [entry.stat(follow_symlinks=False) for entry in _below(handed_in)]
+        newest = max(about.st_mtime for about in (handed_in.lstat(), *there))
+    except (OSError, Unreadable):  # its row will say why
+        return False
+    return graded.timestamp() > newest
+
+
+def _below(folder):
+    """All that lies below a folder, as `os.DirEntry`; links are not followed.
+
+    Raises:
+        Unreadable: if there are more folders in each other than others can go through.
+    """
+    waiting = [(folder, 0)]
+    while waiting:
+        here, depth = waiting.pop()
+        if depth > DEEPEST:
+            raise Unreadable(f"too large: it has more than {DEEPEST} folders in each other")
+        with os.scandir(here) as entries:
+            for entry in entries:
+                yield entry
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append((entry.path, depth + 1))
 
 
 def _grade(template, student, handed_in, running, assignment, limits, coursedir, isolate):
@@ -164,6 +208,7 @@ def _grade(template, student, handed_in, running, assignment, limits, coursedir,
     start = time.monotonic()
     graded = {
         "failure": None,
+        "ours": False,  # whether a failure lies in something else than what was handed in
         "notes": [],
         "submitted": None,
         "scratch": str(template.parent / "-"),
@@ -179,8 +224,11 @@ def _grade(template, student, handed_in, running, assignment, limits, coursedir,
             order |= {"assignment": assignment, "limits": asdict(limits), "isolate": isolate}
             graded |= _outcome(scratch / "result.json", _run_worker(order, limits, running))
         graded["notes"] = [remark, *graded["notes"]] if remark else graded["notes"]
+    except Unreadable as error:
+        graded["failure"] = str(error)
     except Exception as error:  # whatever was handed in, the class goes on
-        graded["failure"] = f"could not be graded: {type(error).__name__}: {one_line(error, 200)}"
+        graded["failure"] = f"{NOT_GRADED}: {type(error).__name__}: {one_line(error, 200)}"
+        graded["ours"] = True
     graded |= {"seconds": time.monotonic() - start}
     return student, graded | {"isolation": "namespaces" if isolate else "none"}
 
@@ -190,22 +238,23 @@ def _outcome(path, failure):
     try:
         if path.stat().st_size < LONGEST_RESULT:
             found = json.loads(path.read_text(encoding="utf-8"))
-            said = found["failure"]
-            return {
-                "failure": None if said is None else str(said),
-                "notes": [str(note) for note in found["notes"]],
-            }
+            said = None if found["failure"] is None else str(found["failure"])
+            # So begins what it says of itself; the rest is of the file (`Unreadable`).
+            ours = said is not None and said.startswith(NOT_GRADED)
+            if ours and "MemoryError" in said:
+                said = f"memory limit: grading it took more than {WORKER_MB} MB"
+            return {"failure": said, "ours": ours, "notes": [str(note) for note in found["notes"]]}
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         pass
-    return {"failure": failure or "the grading itself broke off"}
+    return {"failure": failure or "the grading itself broke off", "ours": True}
 
 
 def _copy(source, target, limits):
     """Copy what was handed in, leaving out links, which may lead anywhere, and its timestamp."""
-    files = [path for path in sorted(source.rglob("*")) if path.is_file()]
+    files = [Path(e.path) for e in _below(source) if e.is_file(follow_symlinks=False)]
     files = [
         path
-        for path in files
+        for path in sorted(files)
         if path.resolve() == source.resolve() / path.relative_to(source)
         and path != source / "timestamp.txt"
     ]
@@ -233,7 +282,7 @@ def _entered(coursedir, assignment, student, graded, template):
             failure=f"could not be entered in the gradebook: {reason}",
             notes=tuple(map(one_line, graded["notes"])),
             in_notebook=graded["in_notebook"],
-            **{"isolation": graded["isolation"], "graded": now()},
+            isolation=graded["isolation"],
         )
 
 
@@ -252,14 +301,46 @@ def _run_worker(order, limits, running):
         start_new_session=True,
     )
     running.add(worker)
+    most = 2 * limits.seconds + GRACE
     try:
-        worker.wait(2 * limits.seconds + GRACE)
-        return None if worker.returncode == 0 else f"grading ended with status {worker.returncode}"
+        _limit(worker, most)
+        worker.wait(most)
+        return None if worker.returncode == 0 else _how_it_ended(worker.returncode, limits)
     except subprocess.TimeoutExpired:
         return f"time limit: {limits.seconds} seconds for the whole lab"
     finally:
         running.discard(worker)
         _end(worker)
+
+
+def _limit(worker, seconds):
+    """Limit, on Linux, the process that reads what was handed in and what its code printed.
+
+    It gets the lower of a limit's two numbers: what it starts sets its own below the higher one.
+    """
+    try:
+        import resource
+
+        for kind, most in (
+            (resource.RLIMIT_DATA, WORKER_MB * MEGABYTE),
+            (resource.RLIMIT_CPU, int(seconds)),
+        ):
+            lower, higher = resource.prlimit(worker.pid, kind)
+            if lower == resource.RLIM_INFINITY or lower > most:
+                resource.prlimit(worker.pid, kind, (most, higher))
+    except (ImportError, AttributeError, OSError):  # another system, or it has ended
+        pass
+
+
+def _how_it_ended(status, limits):
+    """Why a worker left nothing, as far as its exit status tells."""
+    if status == -getattr(signal, "SIGXCPU", 0):
+        return f"time limit: {limits.seconds} seconds for the whole lab"
+    said = f"grading ended with status {status}"
+    # What is written in C does not stop with a MemoryError.
+    if status in (-signal.SIGABRT, -signal.SIGSEGV):
+        said += f", as it does where {WORKER_MB} MB of memory are not enough"
+    return said
 
 
 def _end(worker):

@@ -3,13 +3,14 @@
 import shutil
 import subprocess
 import time
+from itertools import chain
 from pathlib import Path
 from queue import Empty
 
 from jupyter_client import AsyncKernelManager
 from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.utils import run_sync
-from nbclient.exceptions import DeadKernelError
+from nbclient.exceptions import CellExecutionComplete, DeadKernelError
 from nbformat.v4 import new_output
 from nbgrader.preprocessors import Execute
 from nbgrader.utils import is_grade
@@ -20,6 +21,12 @@ CELL_SECONDS = 0.1  # more for each cell: ten thousand empty ones are no reason 
 MOST_TOLD = 10
 PATIENCE = 20  # seconds in which an interrupted kernel must answer
 CUT = "\n[more output was dropped]\n"
+FULL_CELLS = 50  # outputs of a notebook, in cells that say as much as one may
+EACH = 200  # characters that an output counts for beside its own: it takes memory, too
+EACH_PART = 8  # the same for each text, number, list or dictionary in it
+NESTED = 50  # lists and dictionaries in each other; others go through them by recursion
+DECIDE = ("error", "execute_result")  # what a cell's marks depend on
+SHORT = 1000  # characters of a result that is kept all the same
 
 
 class ConfinedExecute(Execute):
@@ -40,6 +47,7 @@ class ConfinedExecute(Execute):
         self.notes = notes
         self.raise_on_iopub_timeout = False
         self.iopub_timeout = PATIENCE
+        self.store_widget_state = False  # it would be kept apart from the outputs, and never shown
         self.skip_cells_with_tag = ""  # a tag would be full marks without an answer
 
     def preprocess(self, nb, resources, km=None):
@@ -49,6 +57,7 @@ class ConfinedExecute(Execute):
         budget = limits.seconds + min(limits.seconds, CELL_SECONDS * len(nb.cells))
         self.deadline = time.monotonic() + budget
         self.stopped, self.slow_cell = None, None
+        self.room_for_all = FULL_CELLS * self._most()
         nb, resources = super().preprocess(nb, resources, km)
         self.notes += _errors(nb)
         return nb, resources
@@ -71,7 +80,7 @@ class ConfinedExecute(Execute):
     def preprocess_cell(self, cell, resources, index):
         if cell.cell_type != "code":
             return cell, resources
-        self.printed = 0
+        self._make_room()
         if not self.stopped and time.monotonic() > self.deadline:
             self._stop(f"time limit: {self.sandbox.limits.seconds} seconds for the whole lab")
         if not self.stopped:
@@ -96,22 +105,73 @@ class ConfinedExecute(Execute):
         return cell, resources
 
     def process_message(self, msg, cell, cell_index):
-        """Take in an output, unless the cell has said too much already; errors always."""
-        content = msg["content"]
-        if msg["msg_type"] == "error":
-            _shorten(content, int(self.sandbox.limits.output_mb * MEGABYTE / 10))
-        said = len(content.get("text", "")) + sum(map(_size, content.get("data", {}).values()))
-        if said:
-            room = int(self.sandbox.limits.output_mb * MEGABYTE) - self.printed
-            self.printed += said
-            if said > room:
-                if room <= 0:
-                    return None
-                msg["header"]["msg_type"] = msg["msg_type"] = "stream"
-                msg["content"] = {"name": "stdout", "text": content.get("text", "")[:room] + CUT}
-                self.printed = float("inf")
-                self.notes.append(f"more output than is kept: cell {cell_index + 1}")
-        return super().process_message(msg, cell, cell_index)
+        """Take in an output, unless the cell has said too much already, or what is no message."""
+        try:
+            kind = self._within_limits(msg, cell, cell_index)
+            if kind is None:
+                return None
+            output = super().process_message(msg, cell, cell_index)
+        except CellExecutionComplete:
+            raise
+        except Exception:  # students' code can send anything in the kernel's name
+            note = f"an output that cannot be kept: cell {cell_index + 1}"
+            self.notes += [note] if note not in self.notes[-2:] else []
+            return None
+        if self.room < 0 and kind in DECIDE:
+            self.kept_last[kind] = output
+        return output
+
+    def on_cell_executed(self, **kwargs):
+        """Shorten the kernel's reply, whose error nbgrader adds to the outputs."""
+        content = kwargs["execute_reply"]["content"]
+        if content.setdefault("status", "error") == "error":
+            _shorten(content, max(SHORT, min(self._most() // 10, self.room_for_all)))
+            self.room_for_all -= sum(_weight(content[part]) for part in ("evalue", "traceback"))
+        return super().on_cell_executed(**kwargs)
+
+    def _make_room(self):
+        """For the outputs of the next cell."""
+        self.room = max(0, min(self._most(), self.room_for_all))
+        self.kept_last = {}  # from a kind to what is kept although there is no room
+
+    def _most(self):
+        """Characters that a cell's outputs may have."""
+        return int(self.sandbox.limits.output_mb * MEGABYTE)
+
+    def _within_limits(self, msg, cell, cell_index):
+        """Charge for a message, made shorter if need be: its kind, or None if there is no room."""
+        kind, content = msg["msg_type"], msg["content"]
+        if "execution_count" in content and not _is_count(content["execution_count"]):
+            content["execution_count"] = None
+        if kind in ("status", "execute_input", "clear_output"):  # nothing of it is kept
+            return kind
+        if kind == "error":
+            _shorten(content, self._most() // 10)
+        said = EACH + _weight(content)
+        said += sum(memoryview(buffer).nbytes for buffer in msg.get("buffers", []))
+        if said <= self.room:
+            self.room -= said
+            self.room_for_all -= said
+            return kind
+        if self.room >= 0:
+            text = content.get("text") if isinstance(content.get("text"), str) else ""
+            cut = new_output("stream", name="stdout", text=text[: self.room] + CUT)
+            cell.outputs.append(cut)
+            self.notes.append(f"more output than is kept: cell {cell_index + 1}")
+            self.room_for_all -= self.room
+            self.room = -1
+        if kind not in DECIDE:
+            return None
+        # The last of each kind counts, in short: a cell that talks too much is still marked.
+        earlier = self.kept_last.pop(kind, None)
+        cell.outputs[:] = [output for output in cell.outputs if output is not earlier]
+        content.pop("transient", None)
+        if kind == "error":
+            _shorten(content, SHORT)
+        else:
+            text = content.get("data", {}).get("text/plain", "")
+            content |= {"data": {"text/plain": str(text)[:SHORT]}, "metadata": {}}
+        return kind
 
     def _get_timeout(self, cell):
         left = self.deadline - time.monotonic()
@@ -171,14 +231,37 @@ class ConfinedKernelManager(AsyncKernelManager):
         return self.sandbox.command(super().format_kernel_cmd(extra_arguments))
 
 
+def _weight(content):
+    """What a message counts for, in characters; without end if it is nested too deeply."""
+    weight, within = 0, [iter([content])]
+    while within:
+        for value in within[-1]:
+            weight += EACH_PART
+            if isinstance(value, dict | list):
+                pairs = isinstance(value, dict)
+                within.append(chain.from_iterable(value.items()) if pairs else iter(value))
+                break
+            weight += len(str(value))
+        else:
+            within.pop()
+        if len(within) > NESTED:
+            return float("inf")
+    return weight
+
+
+def _is_count(value):
+    return type(value) is int and 0 <= value < 2**31
+
+
 def _shorten(content, most):
     """Cut an error's texts, of which a student's code may make any length."""
     content["ename"] = str(content.get("ename", ""))[:200]
     content["evalue"] = str(content.get("evalue", ""))[:most]
     kept, room = [], most
-    for line in map(str, content.get("traceback", [])):
+    lines = content.get("traceback")
+    for line in map(str, lines if isinstance(lines, list) else ()):
         kept.append(line[: max(room, 0)])
-        room -= len(line)
+        room -= len(line) + 1
         if room <= 0:
             break
     content["traceback"] = kept
@@ -191,10 +274,6 @@ def copy_files(folder, work):
             shutil.copytree(path, work / path.name, dirs_exist_ok=True)
         elif path.suffix != ".ipynb":
             shutil.copy(path, work / path.name)
-
-
-def _size(data):
-    return len(data) if isinstance(data, str) else len(str(data))
 
 
 def _errors(nb):

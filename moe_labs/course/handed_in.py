@@ -8,9 +8,14 @@ else reads such a byte, so what is odd about one is told in one place.
 import codecs
 import datetime
 import io
+import itertools
 import json
+import os
 import re
+import stat
 import zipfile
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 import nbformat
@@ -26,6 +31,12 @@ NOTEBOOK = re.compile(r"\.ipynb(\.(txt|json))?$", re.IGNORECASE)
 NOT_HANDED_IN = re.compile(r"(^|/)(\.ipynb_checkpoints/|__MACOSX/|\._|\.DS_Store$|Thumbs\.db$)")
 DEPTH = 3  # of zip files in zip files
 MOST_FILES = 10_000
+MOST_CELLS = 10_000  # a lab has fewer than a hundred
+MOST_REMARKS = 20  # on files that are left out
+DEEPEST = 20  # folders one in another; Python gives up at some hundred
+LONGEST_PATH = 1000  # bytes, since a system adds its own to it and may take 4096 in all
+LISTED = b"PK\x01\x02"  # begins each file's entry in a zip file's list
+COLLECTED = "collected.json"  # what `collect` notes beside what it puts there
 ID = re.compile(r"[a-zA-Z0-9_-]{1,64}\Z")
 MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -54,20 +65,39 @@ def moment(path):
     Returns:
         A pair of a `datetime.datetime` or None, and a remark or None.
     """
-    if not path.exists() and not path.is_symlink():
-        return None, None
     said = "a file that cannot be read"
     try:
-        with path.open("rb") as file:
-            said = one_line(decoded(file.read(1000))[0].strip(), 60)
+        said = one_line(decoded(plain_bytes(path, 1000))[0].strip(), 60)
         if not said:
             return None, None
         found = parse_utc(said)
         if datetime.datetime(1990, 1, 1) < found < datetime.datetime(2200, 1, 1):
             return found, None
+    except FileNotFoundError:
+        return None, None
     except Exception:  # dateutil raises many kinds, and none of them may stop a class
         pass
     return None, f"timestamp.txt is no date, so it counts as on time: {said}"
+
+
+def plain_bytes(path, most):
+    """The first bytes of a plain file, ``most`` of them.
+
+    A link may lead to a file of the lecturer's, a pipe and a device may have no end: neither is
+    opened.
+
+    Raises:
+        OSError: if it is no plain file, or cannot be read.
+    """
+    if not stat.S_ISREG(os.lstat(path).st_mode):
+        raise OSError(f"Expected a plain file. Received: {path}")
+    flags = os.O_RDONLY
+    for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"):  # no system has all of them
+        flags |= getattr(os, name, 0)
+    with open(os.open(path, flags), "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):  # exchanged in between
+            raise OSError(f"Expected a plain file. Received: {path}")
+        return file.read(most)
 
 
 def decoded(data):
@@ -112,15 +142,19 @@ def read_notebook(data):
     if text.lstrip()[end:].strip("\0 \t\r\n"):
         remarks.append("text after the notebook's end")
     cells = _raw_cells(content)
+    if len(cells) > MOST_CELLS:
+        raise Unreadable(f"too many cells: {len(cells)}, and at most {MOST_CELLS} are read")
     cleaned = [_cell(cell) for cell in cells if isinstance(cell, dict)]
     if len(cleaned) < len(cells):
         remarks.append("cells that are none were left out")
     if any("\ufffd" in cell.source for cell in cleaned):
         remarks.append("characters that are none were replaced by \ufffd")
-    known = [cell.id for cell in cleaned]
-    for number, cell in enumerate(cleaned):
-        if not ID.match(cell.id) or cell.id in known[:number]:
-            cell.id = f"no-id-{number}"
+    given, seen = {cell.id for cell in cleaned}, set()
+    new = (name for name in map("no-id-{}".format, itertools.count()) if name not in given)
+    for cell in cleaned:
+        if not ID.match(cell.id) or cell.id in seen:
+            cell.id = next(new)
+        seen.add(cell.id)
     return new_notebook(cells=cleaned, metadata=METADATA), remarks
 
 
@@ -195,13 +229,59 @@ def files_in(folder, limits):
         if path.is_file() and not path.is_symlink():
             name = path.relative_to(folder).as_posix()
             _take(name, path.read_bytes(), found, budget, remarks, limits, DEPTH)
+    if len(remarks) > MOST_REMARKS:
+        remarks[MOST_REMARKS:] = [f"{len(remarks) - MOST_REMARKS} more files were left out"]
     return found, remarks
 
 
-def leads_elsewhere(path):
-    """Whether a path in a zip file is none below the folder that it is unpacked into."""
+def unfit(path):
+    """Why nothing can be put at a path, which a zip file made up, below a folder; or None."""
     parts = path.parts
-    return not parts or path.is_absolute() or ".." in parts or ":" in parts[0]
+    if not parts or path.is_absolute() or ".." in parts or ":" in parts[0]:
+        return "it leads elsewhere"
+    if len(parts) > DEEPEST or len(str(path).encode("utf-8", "surrogatepass")) > LONGEST_PATH:
+        return f"it has more than {DEEPEST} folders or {LONGEST_PATH} bytes"
+    return None
+
+
+def members(file):
+    """What a zip file holds, in whatever state it is.
+
+    Args:
+        file: a binary file, open for as long as something is to be read from it.
+
+    Returns:
+        List of pairs of a path and a function. It takes how many bytes to unpack at most, and
+        returns a pair of bytes and None; where it is damaged, of the bytes until there, and why.
+
+    Raises:
+        Unreadable: if it is no zip file, or does not say what it holds.
+    """
+    try:
+        archive = zipfile.ZipFile(file)
+        listed = [each for each in archive.infolist() if not each.is_dir()]
+        return [
+            (PurePosixPath(each.filename.replace("\\", "/")), partial(_unpack, archive, each))
+            for each in listed
+        ]
+    except Exception as error:  # as many kinds as there are faults in a zip file
+        raise Unreadable(_reason(error)) from None
+
+
+def _unpack(archive, member, most):
+    """What a member says of its size need not be true: no more is unpacked than is allowed."""
+    data = bytearray()
+    try:
+        with archive.open(member) as file:
+            while len(data) < most and (part := file.read(min(MEGABYTE, most - len(data)))):
+                data += part
+    except Exception as error:  # of each kind of compression its own
+        return bytes(data), _reason(error)
+    return bytes(data), None
+
+
+def _reason(error):
+    return one_line(error, 80) or type(error).__name__
 
 
 def _take(name, data, found, budget, remarks, limits, depth):
@@ -214,21 +294,53 @@ def _take(name, data, found, budget, remarks, limits, depth):
     if not (data.startswith(b"PK\x03\x04") and depth and name.lower().endswith(".zip")):
         found[name] = data
         return
+    if data.count(LISTED) > MOST_FILES:  # known before memory is taken for each
+        raise Unreadable(f"too large: {one_line(name, 80)} has more than {MOST_FILES} files")
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            members = [member for member in archive.infolist() if not member.is_dir()]
-            if len(members) > MOST_FILES:
-                raise Unreadable(f"too large: {one_line(name, 80)} has {len(members)} files")
-            for member in members:
-                inner = PurePosixPath(member.filename.replace("\\", "/"))
-                if leads_elsewhere(inner):
-                    remarks.append(f"left out, as it leads elsewhere: {one_line(inner, 80)}")
-                    continue
-                # What a member says of its size need not be true: read no more than is allowed.
-                with archive.open(member) as file:
-                    content = file.read(max(budget[0], 0) + 1)
-                _take(f"{name}/{inner}", content, found, budget, remarks, limits, depth - 1)
-    except (OSError, ValueError, RuntimeError, NotImplementedError, EOFError) as error:
-        remarks.append(f"{one_line(name, 80)} cannot be unpacked: {one_line(error, 80)}")
-    except zipfile.BadZipFile as error:
-        remarks.append(f"{one_line(name, 80)} cannot be unpacked: {one_line(error, 80)}")
+        inside = members(io.BytesIO(data))
+    except Unreadable as error:
+        remarks.append(f"{one_line(name, 80)} cannot be unpacked: {error}")
+        return
+    for path, read in inside:
+        if why := unfit(path):
+            remarks.append(f"left out, as {why}: {one_line(path, 80)}")
+            continue
+        content, damage = read(max(budget[0], 0) + 1)
+        if damage is None:
+            _take(f"{name}/{path}", content, found, budget, remarks, limits, depth - 1)
+        else:
+            budget[0] -= len(content)
+            remarks.append(f"{one_line(f'{name}/{path}', 80)} cannot be unpacked: {damage}")
+
+
+@dataclass(frozen=True)
+class Collected:
+    """What `collect` noted of what it put into a student's folder.
+
+    Attributes:
+        name: the student's, as the platform has it.
+        number: the platform's number for the student, a text, or None.
+        files: from a path to a pair: in which collection it came last, and whether the platform
+            called it late.
+    """
+
+    name: str = ""
+    number: str | None = None
+    files: dict = field(default_factory=dict)
+
+
+def read_collected(data):
+    """The note `collected.json` of its bytes, or None if they are something else."""
+    try:
+        found = json.loads(data)
+        name, number = found["name"], found["number"]
+        files = {
+            _characters(path): (entry["collection"], entry["late"])
+            for path, entry in found["files"].items()
+        }
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return None
+    kinds = {(type(collection), type(late)) for collection, late in files.values()}
+    if not (name and _is_text(name) and (number is None or _is_text(number))):
+        return None
+    return Collected(name, number, files) if kinds <= {(int, bool)} else None

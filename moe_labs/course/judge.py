@@ -22,11 +22,11 @@ from nbgrader.preprocessors import NbGraderPreprocessor
 from nbgrader.utils import determine_grade, is_grade, is_solution
 
 from moe_labs.course import answers
-from moe_labs.course.closure import bound, closure, statements, used
+from moe_labs.course.closure import closure, statements, used
 from moe_labs.course.execute import copy_files
 from moe_labs.course.given import DEFINES
 from moe_labs.course.handed_in import one_line
-from moe_labs.course.sandbox import python_module
+from moe_labs.course.sandbox import python_module, remove
 
 APART = "JudgedApart"
 TIME = "time limit"
@@ -152,8 +152,8 @@ def _setup(lab, exercises):
     wanted = {
         name
         for exercise in exercises
-        for _, node in statements(exercise["source"])
-        for name in used(node)
+        for text, node in statements(exercise["source"])
+        for name in used(text, node)
     } - {name for exercise in exercises for name in exercise["names"]}
     return closure(_with_calls(cells, wanted), wanted, forbidden=())
 
@@ -189,7 +189,7 @@ def _answers(executed, exercises):
             found = [(t, n) for t, n in found if isinstance(n, ast.Import | ast.ImportFrom)]
         cells.append(found)
     names = {name for exercise in exercises for name in exercise["names"]}
-    return closure([[(t, n) for t, n in cell if bound(n)] for cell in cells], names)
+    return closure(cells, names)
 
 
 def _pair(order, sandbox, deadline, beside):
@@ -234,7 +234,7 @@ def _pair(order, sandbox, deadline, beside):
             if kind == "wrong" and said["failed"]:
                 why = f"{why} (beside it: {'; '.join(said['failed'][:2])})"
             found[said["id"]] = (kind, why)
-    shutil.rmtree(folder, ignore_errors=True)
+    remove(folder)
     return found, reason
 
 

@@ -14,7 +14,9 @@ class Limits:
         cell_seconds: for one cell; then it is interrupted, and the lab goes on.
         memory_mb: for what a process allocates; beyond it Python raises a `MemoryError`. All
             processes together may have half as much again; beyond it they are ended.
-        output_mb: of a cell's output, errors included; the rest is dropped.
+        output_mb: of a cell's output, errors and all that comes with it included; the rest is
+            dropped, but for the last error and the last result, in short. All cells together may
+            have fifty times as much.
         file_mb: for one file that it writes.
         disk_mb: for all files that it writes; beyond it its processes are ended.
         processes: how many there may be, threads included.

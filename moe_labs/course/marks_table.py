@@ -3,12 +3,16 @@
 import csv
 import datetime
 import io
+import re
 from dataclasses import asdict, dataclass, fields
 
 from moe_common.files import write_text
 from moe_labs.course.handed_in import one_line
 
-FORMULA = ("=", "+", "-", "@")  # a spreadsheet would compute what begins so
+# A spreadsheet computes what begins so, wide characters too. Where numbers have a comma it begins
+# a new field behind each semicolon, whatever the quotes say.
+FORMULA = re.compile(r'((?:^|[;\t])[\s"]*)(?=[=+\-@\uff1d\uff0b\uff0d\uff20])')
+PRIVATE = 0o600  # a new table's permissions: nobody else's to read
 BOM = "\ufeff"  # without it Excel takes the file for one in another encoding
 
 
@@ -22,12 +26,14 @@ class Result:
         out_of: what it could have given.
         by_hand: how many questions wait to be marked by hand.
         seconds: that the grading took.
-        failure: why it could not be graded, in one line; its marks are 0 then. None if it could.
+        failure: why it could not be graded, in one line. None if it could. Its marks are 0 where
+            that lies in what was handed in, else those of before, if there are any.
         notes: what went wrong in it, or was put right, a line each.
         in_notebook: grade ids of the tests that only the notebook itself could judge, beside its
             student's code.
         isolation: what kept its code apart: "namespaces" or "none".
-        graded: when, in UTC.
+        graded: when, in UTC. Empty if it is to be graded again: it could not be entered, or what
+            failed was not what was handed in.
     """
 
     student: str
@@ -57,7 +63,7 @@ def write_row(path, result):
     writer = csv.DictWriter(text, names, lineterminator="\n", extrasaction="ignore", restval="")
     writer.writeheader()
     writer.writerows(rows[student] for student in sorted(rows))
-    write_text(path, BOM + text.getvalue())
+    write_text(path, BOM + text.getvalue(), PRIVATE)
 
 
 def read_rows(path):
@@ -82,5 +88,4 @@ def _safe(value):
     """A value that a spreadsheet shows and does not compute; numbers stay numbers."""
     if not isinstance(value, str):
         return value
-    line = one_line(value, 10_000)
-    return f"'{line}" if line.startswith(FORMULA) else line
+    return FORMULA.sub(r"\1'", one_line(value, 10_000))

@@ -12,19 +12,25 @@ from nbgrader.preprocessors import AssignLatePenalties, SaveAutoGrades
 from moe_labs.course.gradebook import open_gradebook, telling
 from moe_labs.course.handed_in import one_line
 from moe_labs.course.marks_table import Result, now
+from moe_labs.course.sandbox import remove
 
 RAW = "executed"  # the folder of executed notebooks as they were, active content and all
+NOT_GRADED = "could not be graded"
 
 
 def record(coursedir, assignment, student, result, template):
     """Enter the marks, and return a `Result`.
 
+    Where the grading failed for a reason that does not lie in what was handed in, the marks are
+    left as they were: a full disk takes nobody's marks, least of all those given by hand.
+
     Args:
         coursedir: the lecturer's course, with its settings.
         assignment: its name.
         student: whose submission it is.
-        result: what `_grade` returned: failure, notes, seconds, submitted (a moment or None),
-            isolation, in_notebook, and scratch, the folder of the graded copy of the course.
+        result: what `_grade` returned: failure, ours (whether it lies in something else than what
+            was handed in), notes, seconds, submitted (a moment or None), isolation, in_notebook,
+            and scratch, the folder of the graded copy of the course.
         template: a course with the assignment as it was released.
 
     Raises:
@@ -37,13 +43,19 @@ def record(coursedir, assignment, student, result, template):
 def _record(coursedir, assignment, student, result, template):
     url = coursedir.db_url
     target = Path(coursedir.format_path(coursedir.autograded_directory, student, assignment))
+    failure, ours = result["failure"], result["failure"] is not None and result["ours"]
     with open_gradebook(url) as gradebook:
         gradebook.update_or_create_student(student)
-        late = {"timestamp": result["submitted"]} if result["submitted"] else {}
+        late = {"timestamp": result["submitted"]} if result["submitted"] and not ours else {}
         submission = gradebook.update_or_create_submission(assignment, student, **late)
         _add_what_is_new(gradebook, submission)
-    shutil.rmtree(target, ignore_errors=True)
-    if result["failure"] is None:
+        stays = ours and _has_marks(submission)
+    if stays:
+        reason = failure.removeprefix(f"{NOT_GRADED}: ")
+        failure = f"not graded again (its marks are those of before): {reason}"
+    else:
+        remove(target)
+    if failure is None:
         executed = Path(result["scratch"]) / "course" / "autograded" / "student" / assignment
         for path in sorted(executed.glob("*.ipynb")):
             about = {"student": student, "assignment": assignment}
@@ -57,14 +69,14 @@ def _record(coursedir, assignment, student, result, template):
         raw = Path(result["scratch"]) / RAW
         if raw.is_dir():
             kept = Path(coursedir.root) / RAW / student / assignment
-            shutil.rmtree(kept, ignore_errors=True)
+            remove(kept)
             shutil.copytree(raw, kept)
-    else:
-        _explain(template / "release" / assignment, target, result["failure"])
+    elif not stays:
+        _explain(template / "release" / assignment, target, failure)
     with open_gradebook(url) as gradebook:
         submission = gradebook.find_submission(assignment, student)
         grades = [grade for notebook in submission.notebooks for grade in notebook.grades]
-        if result["failure"] is not None:
+        if failure is not None and not ours:
             for grade in grades:  # what was marked by hand was in another file
                 grade.auto_score, grade.manual_score, grade.needs_manual_grade = 0, None, False
             for notebook in submission.notebooks:
@@ -77,12 +89,17 @@ def _record(coursedir, assignment, student, result, template):
             out_of=sum(grade.max_score for grade in machine),
             by_hand=sum(bool(grade.needs_manual_grade) for grade in grades),
             seconds=round(result["seconds"], 1),
-            failure=result["failure"] and one_line(result["failure"]),
+            failure=failure and one_line(failure),
             notes=tuple(_notes(result["notes"], submission)),
             in_notebook=tuple(result["in_notebook"]),
             isolation=result["isolation"],
-            graded=now(),
+            graded="" if ours else now(),
         )
+
+
+def _has_marks(submission):
+    grades = [grade for notebook in submission.notebooks for grade in notebook.grades]
+    return any(grade.auto_score is not None or grade.manual_score is not None for grade in grades)
 
 
 def _add_what_is_new(gradebook, submission):
@@ -105,7 +122,8 @@ def _explain(released, target, failure):
     target.mkdir(parents=True)
     for path in sorted(released.iterdir()):
         notebook = nbformat.read(path, as_version=4)
-        notebook.cells.insert(0, remarks_cell([f"could not be graded: {failure}"]))
+        reason = failure.removeprefix(f"{NOT_GRADED}: ")
+        notebook.cells.insert(0, remarks_cell([f"{NOT_GRADED}: {reason}"]))
         nbformat.write(notebook, target / path.name)
 
 

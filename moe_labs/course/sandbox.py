@@ -5,6 +5,8 @@ import functools
 import importlib.util
 import json
 import os
+import secrets
+import shutil
 import site
 import subprocess
 import sys
@@ -14,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from moe_common.keras_home import keras_home
+from moe_labs.course.confine import FOLDER
 from moe_labs.course.limits import MEGABYTE, Limits
 from moe_labs.exercises.exercise import COURSE_WORD
 
@@ -28,9 +31,10 @@ PASSED_ON = (
 
 PACKAGES = ("moe_keras", "moe_labs", "moe_common")
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64")
-# In /etc: what programs need to start, and nothing about this computer's users and services.
+# In /etc: what programs need to start, and nothing about this computer's users and services;
+# `confine.py` makes up two users.
 SETTINGS = ("ld.so.*", "alternatives", "localtime", "timezone", "fonts", "java*", "mime.types")
-SETTINGS += ("passwd", "group", "nsswitch.conf", "hosts", "R", "magic*")
+SETTINGS += ("nsswitch.conf", "hosts", "R", "magic*")
 LONGEST_TEMPORARY = 60
 
 
@@ -163,6 +167,64 @@ def short_temporary_folder():
         f"Expected a folder for temporary files with a name of at most {LONGEST_TEMPORARY} "
         f"characters. Received: {tempfile.gettempdir()} (set TMPDIR to a shorter one)"
     )
+
+
+def remove(folder):
+    """Remove a folder that students' code wrote to, whatever it left there; nothing is raised.
+
+    `shutil.rmtree` alone goes down by recursion, and fails at a thousand folders in each other.
+    """
+    # The class goes on, and what cannot be removed stays.
+    with contextlib.suppress(Exception):
+        if {os.open, os.chmod, os.unlink, os.rename, os.rmdir} <= os.supports_dir_fd:
+            _flatten(folder)
+    with contextlib.suppress(Exception):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _flatten(folder):
+    """Remove the files below a folder, and its folders after bringing each up: no path is long."""
+    top, word, moved = _opened(folder), secrets.token_hex(8), 0
+    try:
+        waiting = _without_files(top)
+        while waiting:
+            name = waiting.pop()
+            with contextlib.suppress(OSError):
+                below = _opened(name, top)
+                try:
+                    for inner in _without_files(below):
+                        moved += 1
+                        with contextlib.suppress(OSError):
+                            os.close(_opened(inner, below))
+                            os.rename(inner, f"{word}-{moved}", src_dir_fd=below, dst_dir_fd=top)
+                            waiting.append(f"{word}-{moved}")
+                finally:
+                    os.close(below)
+                os.rmdir(name, dir_fd=top)
+    finally:
+        os.close(top)
+
+
+def _opened(folder, above=None):
+    """A descriptor of a folder, which its owner may read and change from now on."""
+    try:
+        descriptor = os.open(folder, FOLDER, dir_fd=above)
+    except PermissionError:
+        os.chmod(folder, 0o700, dir_fd=above)
+        descriptor = os.open(folder, FOLDER, dir_fd=above)
+    os.fchmod(descriptor, 0o700)
+    return descriptor
+
+
+def _without_files(descriptor):
+    """Remove the files in a folder: the names of what is left there, its folders."""
+    left = []
+    for name in os.listdir(descriptor):
+        try:
+            os.unlink(name, dir_fd=descriptor)
+        except OSError:
+            left.append(name)
+    return left
 
 
 def _kept():

@@ -1,11 +1,22 @@
 """Which of the files that a student handed in is the lab's notebook, and what else is there."""
 
 import re
+import unicodedata
 from pathlib import PurePosixPath
 
 from moe_labs.course.given import Given
-from moe_labs.course.handed_in import NOTEBOOK, Unreadable, files_in, one_line, read_notebook
+from moe_labs.course.handed_in import (
+    COLLECTED,
+    NOTEBOOK,
+    Collected,
+    Unreadable,
+    files_in,
+    one_line,
+    read_collected,
+    read_notebook,
+)
 
+BY_HAND = float("inf")  # what the lecturer put beside what was collected is the last word
 PYTHON = re.compile(r"\.(py|pyc|pyd|so|pth)$", re.IGNORECASE)
 
 
@@ -13,7 +24,9 @@ def read_submission(folder, given, limits):
     """The notebooks that were handed in, by the name that they should have, and the other files.
 
     A notebook is known by its cells, whatever its file is called and wherever it lies. Of several
-    the one that fits the lab best is taken: most of the lab's cells, then answers, then its name.
+    the one that was collected last is taken, as it is what the student wants graded; of those that
+    came together the one that fits the lab best: most of the lab's cells, then answers, then its
+    name.
 
     Args:
         folder: what was handed in.
@@ -28,6 +41,11 @@ def read_submission(folder, given, limits):
         Unreadable: if one of the notebooks is not there.
     """
     files, remarks = files_in(folder, limits)
+    collected = read_collected(files.get(COLLECTED, b""))
+    if collected is None:
+        collected = Collected()
+    else:
+        del files[COLLECTED]
     read, broken = {}, {}
     named = [name for name in files if NOTEBOOK.search(name)]
     # A notebook by another name is looked for only where none has a notebook's.
@@ -39,29 +57,42 @@ def read_submission(folder, given, limits):
     chosen = {}
     for wanted, released in given.items():
         cells = Given(released)
-        ranked = sorted(
-            (
-                (
-                    cells.known_in(notebook),
-                    cells.answered_in(notebook),
-                    _closeness(name, wanted),
-                    name,
-                )
-                for name, (notebook, _) in read.items()
+        known = {name: cells.known_in(notebook) for name, (notebook, _) in read.items()}
+        # A scrap with some of the lab's cells is no later version of it.
+        enough = max(known.values(), default=0) / 2
+        fitting = sorted(
+            (name for name in read if known[name]),
+            key=lambda name: (
+                known[name] >= enough,
+                _origin(name, collected)[0],
+                known[name],
+                cells.answered_in(read[name][0]),
+                _closeness(name, wanted),
+                name,
             ),
             reverse=True,
         )
-        fitting = [name for known, _, _, name in ranked if known]
         if not fitting:
-            raise Unreadable(_why_none(wanted, read, broken))
+            raise Unreadable(_why_none(wanted, read, broken, remarks))
         chosen[wanted] = fitting[0]
         remarks += _about(wanted, fitting, read[fitting[0]][1], broken)
+        if _origin(fitting[0], collected)[1]:
+            remarks.append("handed in late, the platform says, but not when: no marks were taken")
     others = {name: data for name, data in files.items() if name not in {*read, *broken}}
     if others:
         listed = ", ".join(one_line(name, 60) for name in sorted(others)[:10])
         kind = "programs" if any(map(PYTHON.search, others)) else "files"
         remarks.append(f"{kind} handed in beside the notebook: {listed}")
     return {wanted: read[name][0] for wanted, name in chosen.items()}, others, remarks
+
+
+def _origin(name, collected):
+    """In which collection a file came, and whether late; one in a zip file came with that."""
+    name = unicodedata.normalize("NFC", name)  # some systems give names back in another form
+    for path in (name, *map(str, PurePosixPath(name).parents)):
+        if path in collected.files:
+            return collected.files[path]
+    return BY_HAND, False
 
 
 def _closeness(name, wanted):
@@ -83,11 +114,11 @@ def _about(wanted, fitting, put_right, broken):
         yield f"{wanted}: {remark}"
 
 
-def _why_none(wanted, read, broken):
+def _why_none(wanted, read, broken, left_out):
     if read:
         listed = ", ".join(one_line(name, 60) for name in sorted(read)[:5])
         return f"another notebook: expected {wanted}, received {listed}, with none of its cells"
     if broken:
         name = wanted if wanted in broken else min(broken)
         return f"not a notebook: {one_line(name, 80)} ({broken[name]})"
-    return f"file missing: expected {wanted}"
+    return "; ".join([f"file missing: expected {wanted}", *left_out[:1]])

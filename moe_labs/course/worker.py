@@ -98,7 +98,11 @@ def _put_beside(folder, files):
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data)
-        except (OSError, ValueError):  # too long a name, or one that is a folder's as well
+        except (
+            OSError,
+            ValueError,
+            RecursionError,
+        ):  # too long or deep, or a folder's name as well
             continue
 
 

@@ -9,11 +9,14 @@ from layer_contract import to_numpy
 
 import moe_keras as moe
 from moe_keras.masks import NO_EXPERT, call_masked, fill_groups, weigh
-from moe_keras.mixtures import CapacityDispatcher
+from moe_keras.mixtures import CapacityDispatcher, ExpertParallelDispatcher
 
 SHORT = normal(2, 3, 4, seed=3)  # (B, T, D)
 MASK = np.array([[True] * 3 + [False] * 2] * 2)  # (B, T + 2)
-DISPATCHERS = ["grouped", "dense", "capacity", CapacityDispatcher(0.5, batch_prioritized=True)]
+DISPATCHERS = [
+    *("grouped", "dense", "capacity", "blocked"),
+    CapacityDispatcher(0.5, batch_prioritized=True),
+]
 
 
 def dense():
@@ -98,7 +101,8 @@ BY_SEQUENCE = {
             experts(make), of_sequence(moe.TopKGate(3, 1)), dispatch=dispatch
         )
         for name, make in SEQUENCE_EXPERTS.items()
-        for i, dispatch in enumerate(DISPATCHERS[:3])
+        for i, dispatch in enumerate(DISPATCHERS[:4])
+        if (name, dispatch) != ("a mixture", "blocked")  # refused
     },
     "GaussianMoE of LSTM": lambda: moe.GaussianMoE(
         experts(lambda: keras.layers.LSTM(3)), of_sequence(moe.SoftmaxGate(3))
@@ -214,10 +218,9 @@ def test_padding_chooses_no_expert(make):
     assert (found["indices"][:, :3] != NO_EXPERT).all()
 
 
-def test_padding_takes_no_slot():
-    mixture = moe.SparseMoE(
-        [keras.layers.Identity()], Sole(), dispatch=CapacityDispatcher(capacity_factor=0.5)
-    )
+@pytest.mark.parametrize("dispatch", [CapacityDispatcher(0.5), ExpertParallelDispatcher(1, 0.5)])
+def test_padding_takes_no_slot(dispatch):
+    mixture = moe.SparseMoE([keras.layers.Identity()], Sole(), dispatch=dispatch)
     tokens, mask = np.array([[0.0], [0.0], [5.0], [7.0]]), np.array([False, False, True, True])
     # ceil(0.5 * 2 / 1) = 1 slot for the two tokens that are there, and the first of them has it.
     assert to_numpy(mixture(tokens, mask=mask))[:, 0].tolist() == [0, 0, 5, 0]

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from moe_keras.experts.call_expert import call_expert
+from moe_keras.call_expert import call_expert
 from moe_keras.masks import in_range
 
 

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import keras
+import numpy as np
 from keras import ops
 
 from moe_keras.arguments import positive_integer, positive_number
@@ -51,12 +52,12 @@ class ExpertParallelDispatcher(Dispatcher):
 
     The tokens are cut into G groups, one for each device. In each group every expert has
 
-        S = min(ceil(capacity_factor * t * k / E), t) slots,        t = T / G tokens
+        S = min(ceil(capacity_factor * t * k / E), t) slots,    t: its tokens that chose an expert
 
     given out within the group as `CapacityDispatcher` does, so that no device needs to know of
-    another's tokens. The filled slots go to the device of their expert, and the answers back: two
-    exchanges of E S rows of each device, whatever the experts weigh. Their weights stay where they
-    are.
+    another's tokens. Sizes follow from all T / G tokens of a group; padding has no slot and gives
+    none. The slots go to the device of their expert, and the answers back: two exchanges of E S
+    rows of each device, whatever the experts weigh. Their weights stay where they are.
 
     Under `keras.distribution.ModelParallel` (JAX) with `expert_parallel_layout` for a `StackedMLP`
     each device runs E / G experts. Elsewhere it computes the same on one device.
@@ -95,13 +96,13 @@ class ExpertParallelDispatcher(Dispatcher):
         queue = self._queue(routing)
         size = ops.shape(queue.experts)[1] // k  # t
         slot = ops.arange(self._num_slots(routing), dtype="int32")  # (S,)
-        filled = ops.minimum(queue.counts, ops.shape(slot)[0])  # (G, E)
+        filled = ops.minimum(queue.counts, self._num_filled(routing, queue))  # (G, E)
         taken = slot < ops.expand_dims(filled, -1)  # (G, E, S)
         row = ops.where(taken, ops.expand_dims(queue.starts, -1) + slot, 0)
         row = ops.reshape(row, (self.num_groups, -1))  # (G, E S)
         kept = self._kept(routing, queue)  # (T, k)
         places = queue.experts * ops.shape(slot)[0] + queue.nth  # (G, k t)
-        there = queue.nth < ops.shape(slot)[0]
+        there = queue.nth < self._num_filled(routing, queue)
         there = ops.logical_and(there, queue.experts < num_experts)
         return Plan(
             _sharded(ops.take_along_axis(queue.choices, row, axis=1) % size),
@@ -137,7 +138,7 @@ class ExpertParallelDispatcher(Dispatcher):
         return self._kept(routing, self._queue(routing))
 
     def _kept(self, routing, queue):
-        in_time = queue.nth < self._num_slots(routing)  # (G, k t)
+        in_time = queue.nth < self._num_filled(routing, queue)  # (G, k t)
         in_time = ops.reshape(in_time, (self.num_groups, routing.indices.shape[-1], -1))
         in_time = ops.reshape(ops.swapaxes(in_time, 1, 2), ops.shape(routing.indices))
         return ops.logical_and(routing.there, in_time)  # (T, k)
@@ -151,6 +152,21 @@ class ExpertParallelDispatcher(Dispatcher):
             )
         size = ops.shape(routing.indices)[0] // self.num_groups
         return num_slots(size, k, routing.num_experts, self.capacity_factor)
+
+    def _num_filled(self, routing, queue):
+        """How many slots of an expert a group may fill: S of its tokens that chose one, (G, 1)."""
+        num_experts, k = routing.num_experts, routing.indices.shape[-1]
+        size = ops.shape(routing.indices)[0] // self.num_groups
+        if not isinstance(size, int) and not ops.is_tensor(size):
+            return self._num_slots(routing)  # JAX works out shapes for a batch of any size
+        chose = ops.reshape(queue.experts < num_experts, (self.num_groups, k, -1))
+        there = ops.any(chose, axis=1)  # (G, t)
+        there = ops.sum(ops.cast(there, "int32"), axis=-1, keepdims=True)  # (G, 1)
+        if ops.is_tensor(size):
+            return num_slots(there, k, num_experts, self.capacity_factor)
+        # As in `CapacityDispatcher`: not every backend computes as precisely as Python does.
+        slots = num_slots(np.arange(size + 1, dtype="int32"), k, num_experts, self.capacity_factor)
+        return ops.take(slots, there)
 
     def _queue(self, routing):
         """The choices of each group by expert; nothing in it depends on another group."""

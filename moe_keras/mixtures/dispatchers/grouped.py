@@ -6,7 +6,7 @@ from typing import NamedTuple
 import keras
 from keras import ops
 
-from moe_keras.experts.call_expert import call_expert
+from moe_keras.call_expert import call_expert
 from moe_keras.mixtures.dispatchers.dispatcher import Dispatcher
 from moe_keras.mixtures.dispatchers.order import Order, order_by_expert
 from moe_keras.mixtures.dispatchers.permute import answers_of, rows_of

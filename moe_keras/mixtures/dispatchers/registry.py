@@ -38,7 +38,7 @@ def candidates(dispatch, experts=None):
     """
     dropless = tuple(make() for make in DISPATCHERS.values() if not make.drops_tokens)
     if dispatch == "auto":
-        stacked = experts is not None and experts.takes_expert_ids
+        stacked = experts is not None and experts.is_stacked
         return tuple(sorted(dropless, key=lambda d: stacked and type(d) is not BlockedDispatcher))
     if isinstance(dispatch, str) and dispatch in DISPATCHERS:
         dispatch = DISPATCHERS[dispatch]()

@@ -7,9 +7,12 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from keras.src.backend import config
+from keras.src.utils import file_utils
 
+from moe_common.keras_home import keras_home
 from moe_keras.data import keras_cache
-from moe_keras.data.keras_cache import cache_folder, cached_files, load_from_keras
+from moe_keras.data.keras_cache import cached_files, load_from_keras
 
 
 def failing(error):
@@ -98,18 +101,28 @@ def test_a_full_disk(spec, online, bare_machine, monkeypatch):
         load_from_keras(spec)
 
 
-def test_the_cache_is_keras_own_folder(spec, bare_machine, monkeypatch):
-    assert cache_folder() == bare_machine
+def test_a_lack_of_memory_is_no_damage(spec, keras_has_it, monkeypatch):
+    monkeypatch.setattr(keras.datasets.cifar10, "load_data", failing(MemoryError()))
+    with pytest.raises(MemoryError):
+        load_from_keras(spec)
+
+
+def test_the_cache_is_keras_own_folder(spec, bare_machine, keras_has_it):
+    assert cached_files(spec) == [bare_machine / "datasets" / "archive"]
+    keras_has_it.unlink()
     assert cached_files(spec) == []
-    monkeypatch.delenv("KERAS_HOME")
-    monkeypatch.setenv("HOME", str(bare_machine.parent))
-    (bare_machine.parent / ".keras").mkdir()
-    assert cache_folder() == bare_machine.parent / ".keras"
 
 
-def test_a_read_only_home_moves_the_cache(monkeypatch):
+def test_where_keras_looks(bare_machine, tmp_path, monkeypatch):
+    """Keras's own function looks in the folder that is taken for its."""
+    monkeypatch.setattr(config, "_KERAS_DIR", str(bare_machine))
+    (tmp_path / "file").write_text("x")
+    origin = (tmp_path / "file").as_uri()
+    assert Path(keras.utils.get_file(origin=origin)) == keras_home() / "datasets" / "file"
     monkeypatch.setattr(os, "access", lambda path, mode: False)
-    assert cache_folder() == Path("/tmp/.keras")
+    monkeypatch.setattr(os, "makedirs", lambda path, exist_ok: None)
+    monkeypatch.setattr(file_utils, "urlretrieve", lambda *arguments: None)
+    assert Path(keras.utils.get_file(origin=origin)) == keras_home() / "datasets" / "file"
 
 
 def test_checksums_are_those_of_the_installed_keras():
@@ -163,12 +176,6 @@ def test_what_was_unpacked_in_part_is_unpacked_again(
 
     monkeypatch.setattr(keras.datasets.cifar10, "load_data", load_data)
     assert len(load_from_keras(spec)["x_train"]) == 200
-
-
-def test_no_home(monkeypatch):
-    monkeypatch.delenv("KERAS_HOME")
-    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
-    assert cache_folder().is_absolute()
 
 
 def test_a_cache_of_someone_else(spec, keras_has_it, monkeypatch):

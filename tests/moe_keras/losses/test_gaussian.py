@@ -92,8 +92,11 @@ def test_it_is_a_loss_with_sample_weights(rng):
 @pytest.mark.parametrize(
     ("y", "mixture", "message"),
     [
-        ((4, 2), (4, 3, 3), r"targets of shape \(\.\.\., 1\)"),
-        ((4,), (4, 3, 5), r"targets of shape \(\.\.\., 2\)"),
+        ((4, 2), (4, 3, 3), r"targets of shape \(4, 1\)"),
+        ((4,), (4, 3, 5), r"targets of shape \(4, 2\)"),
+        ((1, 1), (5, 2, 3), r"targets of shape \(5, 1\)"),
+        ((1,), (5, 2, 3), r"targets of shape \(5, 1\)"),
+        ((5, 1), (1, 2, 3), r"targets of shape \(1, 1\)"),
         ((4, 1), (4, 3, 4), r"output of a GaussianMoE.*Received: shape \(4, 3, 4\)"),
         ((4, 1), (4, 3, 1), "output of a GaussianMoE"),
         ((4, 1), (3,), "output of a GaussianMoE"),

@@ -73,3 +73,19 @@ def test_information_leaves_out_masked_tokens():
 )
 def test_gradients(function):
     assert_gradient(function, PROBABILITIES)
+
+
+@pytest.mark.parametrize("keep", [[1, 0, 1], [0, 1, 1], [0, 0, 1]])
+def test_a_mask_of_sequences_is_of_the_first_axis(keep, rng):
+    # As many sequences as steps: a mask of the wrong axis would fit as well.
+    labels, logits = rng.integers(0, 2, (3, 3)), rng.normal(size=(3, 3, 2))
+    keep = np.array(keep, bool)
+    whole = guidance_loss(labels, logits, np.eye(2), np.repeat(keep[:, None], 3, axis=1))
+    of_sequences = guidance_loss(labels, logits, np.eye(2), keep)
+    np.testing.assert_allclose(float(of_sequences), float(whole), rtol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(1, 3), (2,), (3, 3, 1)])
+def test_a_mask_that_would_be_repeated_is_refused(shape):
+    with pytest.raises(ValueError, match="a mask"):
+        guidance_loss(np.zeros((3, 3), int), np.zeros((3, 3, 2)), np.eye(2), np.ones(shape, bool))

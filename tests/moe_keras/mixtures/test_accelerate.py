@@ -10,6 +10,7 @@ from keras import layers, ops
 from layer_contract import to_numpy
 
 from moe_keras.mixtures import CapacityDispatcher, accelerate
+from moe_keras.mixtures.dispatchers.dispatcher import Dispatcher
 
 E, D, H, K = 5, 4, 6, 2
 X = np.random.default_rng(0).normal(size=(3, 7, D)).astype("float32")
@@ -171,6 +172,43 @@ def test_a_block_that_computes_something_else_is_refused_and_nothing_changed():
     ran = [block.times_all_ran for block in blocks]
     np.testing.assert_array_equal(to_numpy(model(X)), before)
     assert [block.times_all_ran for block in blocks] == [times + 1 for times in ran]
+
+
+class Stopped(Dispatcher):
+    """Fails at the second block."""
+
+    def __init__(self, error):
+        self.error, self.plans = error, 0
+
+    def plan(self, routing):
+        self.plans += 1
+        if self.plans > 1:
+            raise self.error
+        return routing
+
+    def dispatch(self, tokens, plan):
+        return [tokens] * E
+
+    def combine(self, outputs, plan):
+        chosen = ops.one_hot(plan.indices, E) * plan.weights[..., None]  # (T, k, E)
+        return ops.einsum("te,etd->td", ops.sum(chosen, axis=1), ops.stack(outputs))
+
+
+@pytest.mark.parametrize("error", [TypeError("odd"), RuntimeError("odd"), KeyboardInterrupt()])
+@pytest.mark.parametrize("accelerated", [False, True])
+def test_whatever_goes_wrong_the_model_is_left_as_it_was(error, accelerated):
+    blocks = Block(), Block()
+    model = model_of(*blocks)
+    if accelerated:
+        accelerate(model)
+    calls = [vars(block).get("call") for block in blocks]
+    before, dispatch = to_numpy(model(X)), Stopped(error)
+    with pytest.raises(type(error)):
+        accelerate(model, dispatch)
+    assert dispatch.plans == 2  # the first block had become another
+    assert [vars(block).get("call") for block in blocks] == calls
+    assert all("call" in vars(block) for block in blocks) is accelerated
+    np.testing.assert_array_equal(to_numpy(model(X)), before)
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,11 @@ import keras
 import numpy as np
 import pytest
 from draws import ROWS, TOKENS
+from keras import ops
 from layer_contract import run_layer_contract, to_numpy
 
 from moe_keras.experts import FrozenExpert, StackedMLP
-from moe_keras.gates import GroupGate, SoftmaxGate
+from moe_keras.gates import GroupGate, SoftmaxGate, TopKGate
 from moe_keras.mixtures import CapacityDispatcher, CascadeMoE, DenseMoE
 from moe_keras.routing import diagnose, explain
 
@@ -319,3 +320,25 @@ def with_twin():
 def test_wrong_arguments(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_padding_counts_in_no_loss_of_the_gate():
+    keep = np.arange(6) < 3
+    cascade = CascadeMoE(
+        classifier(), experts(), gate=TopKGate(2, 2, balance_loss=1.0), threshold=2
+    )
+    cascade(ROWS[:3], training=True)
+    alone = float(cascade.losses[0])
+    cascade(ROWS[:6], mask=keep, training=True)
+    np.testing.assert_allclose(float(cascade.losses[0]), alone, rtol=1e-5)
+
+
+def test_what_is_not_given_to_experts_is_the_bases():
+    p = np.array([[0.6, 0.4]], "float32")
+    of_half = keras.layers.Lambda(lambda p: ops.ones_like(p) * np.array([0.25, 0.05], "float32"))
+    others = [keras.layers.Rescaling(0.0, offset=o) for o in (1.0, 2.0)]
+    cascade = CascadeMoE(keras.layers.Identity(), others, gate=of_half, threshold=2)
+    # w = 0.5 * 0.3
+    np.testing.assert_allclose(
+        to_numpy(cascade(p)), 0.85 * p + 0.5 * (0.25 * 1 + 0.05 * 2), rtol=1e-5
+    )

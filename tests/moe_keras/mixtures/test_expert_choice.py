@@ -134,3 +134,22 @@ def test_gradients_are_those_of_a_dense_sum(rng, stacked):
     )
     slopes = rng.normal(size=(2, 6, 2))
     assert_gradients(mixture, lambda mixture: ops.sum(slopes * mixture(tokens)))
+
+
+class NobodyElse(keras.layers.Layer):
+    """Chooses token 1, and then with weight 0 nobody."""
+
+    def call(self, inputs):
+        batch = ops.shape(inputs)[0]
+        return {
+            "token_indices": ops.ones((batch, 1, 2), "int32"),
+            "token_weights": ops.ones((batch, 1, 2)) * np.array([1.0, 0.0], "float32"),
+            "probabilities": ops.ones_like(inputs[..., :1]),
+        }
+
+
+def test_an_expert_is_shown_no_token_that_it_did_not_choose():
+    expert = keras.layers.BatchNormalization()
+    mixture = ExpertChoiceMoE([expert], NobodyElse())
+    mixture(np.array([[[9.0], [1.0]]], "float32"), training=True)
+    np.testing.assert_allclose(to_numpy(expert.moving_mean), [0.01], rtol=1e-4)  # of token 1

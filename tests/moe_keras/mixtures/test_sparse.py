@@ -369,3 +369,14 @@ def test_shared_experts_are_checked():
     mixture = SparseMoE(two(), PlainTopKGate(2, k=1), shared_experts=[dense(4, name="wide")])
     with pytest.raises(ValueError, match=r"'first'\) gives .*, shared expert 0 \('wide'\) gives"):
         mixture(ROWS)
+
+
+@pytest.mark.parametrize("dispatch", ["auto", "dense", CapacityDispatcher(2.0)])
+def test_padding_gets_zeros_from_shared_experts_too(dispatch):
+    shared = dense(bias_initializer="ones")
+    mixture = SparseMoE(
+        [dense(), dense()], PlainTopKGate(2, k=1), dispatch=dispatch, shared_experts=[shared]
+    )
+    outputs = to_numpy(mixture(ROWS, mask=np.arange(len(ROWS)) < 2))
+    np.testing.assert_array_equal(outputs[2:], 0)
+    assert (outputs[:2] != 0).any()

@@ -8,7 +8,8 @@ import pytest
 from keras import layers, ops
 from layer_contract import to_numpy
 
-from moe_keras.gates import BiasBalancedGate, TopKGate
+from moe_keras import DenseMoE, Expert
+from moe_keras.gates import BiasBalancedGate, SoftmaxGate, TopKGate
 from moe_keras.mixtures import SparseMoE, upcycle
 
 IMAGES = np.random.default_rng(0).normal(size=(5, 8, 8, 3)).astype("float32")
@@ -49,6 +50,46 @@ def nested():
     return keras.Model(inputs, layers.Add()([inner(inputs["a"]), inner(inputs["b"])]))
 
 
+def graph(of_shape, *inside):
+    """A Functional model with a way around its layers."""
+    inputs = x = keras.Input(of_shape)
+    for layer in inside:
+        x = layer(x)
+    return keras.Model(inputs, layers.Add()([inputs, x]), name="inner")
+
+
+def of_a_graph():
+    inputs = keras.Input((4,))
+    x = graph((4,), layers.Dense(8, "relu"), layers.Dense(4))(inputs)
+    return keras.Model(inputs, layers.Dense(2)(x))
+
+
+def of_words_in_a_graph():
+    inputs = keras.Input((None,), dtype="int32")
+    x = layers.Embedding(9, 6)(inputs)
+    x = graph((None, 6), layers.Conv1D(6, 3, padding="same"))(x)
+    return keras.Model(inputs, layers.GlobalAveragePooling1D()(x))
+
+
+def is_mixture(layer):
+    return isinstance(layer, DenseMoE)
+
+
+def without_weights():
+    return keras.Sequential([keras.Input((4,)), layers.ReLU(name="bend"), layers.Dense(2)])
+
+
+def with_a_shared_layer():
+    inputs = keras.Input((4,))
+    shared = layers.Dense(4, name="shared")
+    mixtures = [
+        DenseMoE([Expert(shared), Expert(shared), Expert(layers.Dense(4))], SoftmaxGate(3))
+        for _ in range(2)
+    ]
+    x = layers.Dense(4, name="wide")(mixtures[0](inputs))
+    return keras.Model(inputs, layers.Add()([mixtures[1](x), x]))
+
+
 CASES = {
     "a layer of a Sequential": (of_rows, ["wide"], ROWS),
     "the last layer": (of_rows, ["out"], ROWS),
@@ -59,6 +100,11 @@ CASES = {
     "a block of convolutions": (of_images, ["block"], IMAGES),
     "a layer inside a model that is used twice": (nested, ["wide"], {"a": ROWS, "b": -ROWS}),
     "a model inside a model": (nested, ["rows"], {"a": ROWS, "b": -ROWS}),
+    "a functional model as a whole": (of_a_graph, ["inner"], ROWS),
+    "a functional model that reads sequences": (of_words_in_a_graph, ["inner"], WORDS),
+    "a layer without weights": (without_weights, ["bend"], ROWS),
+    "a layer beside shared ones": (with_a_shared_layer, ["wide"], ROWS),
+    "a mixture that shares a layer": (with_a_shared_layer, is_mixture, ROWS),
 }
 
 
@@ -103,6 +149,64 @@ def test_an_image_is_routed_whole_and_a_token_alone():
     assert block.route(np.zeros((5, 8, 8, 6), "float32"))["indices"].shape == (5, 2)
     feed = upcycle(of_words(), ["feed"], 3).get_layer("feed")
     assert feed.route(np.zeros((5, 7, 6), "float32"))["indices"].shape == (5, 7, 2)
+
+
+def test_a_layer_with_several_places_stays_one():
+    model = with_a_shared_layer()
+    upcycled = upcycle(model, ["wide"], 2)
+    first, second = (layer for layer in upcycled.layers if isinstance(layer, DenseMoE))
+    shared = first.experts[0].layer
+    places = [*first.experts[:2], *second.experts[:2]]
+    assert all(expert.layer is shared for expert in places)
+    # The mixture has a gate's kernel, and a kernel and a bias more; the rest is as it was.
+    assert len(upcycled.weights) == len(model.weights) + 3
+
+
+def test_copies_share_what_they_share_within_each_alone():
+    mixtures = [
+        layer
+        for layer in upcycle(with_a_shared_layer(), is_mixture, 2).layers
+        if isinstance(layer, SparseMoE)
+    ]
+    copies = [copy for mixture in mixtures for copy in mixture.experts]
+    inside = [[expert.layer for expert in copy.experts][:2] for copy in copies]
+    assert all(a is b for a, b in inside)
+    assert len({id(a) for a, _ in inside}) == len(copies) == 4
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda x: layers.MultiHeadAttention(2, 3, name="it")(x, x),
+        lambda x: layers.MultiHeadAttention(2, 3, name="it")(query=x, value=x),
+        lambda x: layers.Add(name="it")([x, x]),
+        lambda x: layers.Concatenate(name="it")([x]),
+        lambda x: layers.LSTM(4, name="it")(x, initial_state=[x[:, 0], x[:, 1]]),
+    ],
+)
+@pytest.mark.parametrize("gate", [None, lambda: TopKGate(2)])
+def test_a_layer_of_several_tensors_is_refused(call, gate):
+    inputs = keras.Input((5, 4))
+    model = keras.Model(inputs, call(inputs))
+    with pytest.raises(ValueError, match=r"called on one tensor.*Received: 'it' of type"):
+        upcycle(model, ["it"], 2, gate=gate)
+
+
+def test_a_mask_that_is_given_is_no_further_tensor():
+    inputs, mask = keras.Input((5, 4)), keras.Input((5,), dtype="bool")
+    model = keras.Model([inputs, mask], layers.LSTM(3, name="read")(inputs, mask=mask))
+    upcycled = upcycle(model, ["read"], 2)
+    x, there = np.ones((2, 5, 4), "float32"), np.arange(5) < np.array([[3], [5]])
+    np.testing.assert_allclose(
+        to_numpy(upcycled([x, there])), to_numpy(model([x, there])), atol=1e-6
+    )
+
+
+def test_more_axes_than_the_default_gate_can_take_need_a_gate():
+    inputs = keras.Input((2, 4, 4, 4, 3))
+    model = keras.Model(inputs, layers.ConvLSTM3D(2, 2, name="read")(inputs))
+    with pytest.raises(ValueError, match=r"at most 5 axes.*Received: 'read'.*6 axes. Give a"):
+        upcycle(model, ["read"], 2)
 
 
 def test_noise_sets_the_copies_apart_by_as_much_as_was_asked_for():

@@ -14,12 +14,17 @@ X = np.random.default_rng(0).normal(size=(40, 6)).astype("float32")
 Y = np.arange(40) % 3
 
 
-def fit(folder, gate=None, epochs=2, **options):
+def mixture(gate=None):
     experts = [keras.layers.Dense(3, activation="softmax") for _ in range(2)]
     gate = gate or moe_keras.SoftmaxGate(2)
     kind = moe_keras.SparseMoE if hasattr(gate, "top_k") else moe_keras.DenseMoE
     model = keras.Sequential([keras.Input((6,)), kind(experts, gate)])
     model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+
+def fit(folder, gate=None, epochs=2, **options):
+    model = mixture(gate)
     recorder = RunRecorder(folder, X, Y, **options)
     history = model.fit(
         X, Y, validation_data=(X, Y), epochs=epochs, callbacks=[recorder], verbose=0
@@ -62,6 +67,36 @@ def test_a_fit_of_ones_own_leaves_the_whole_folder(tmp_path):
         wanted = float(weights[int(row["sample"]), int(row["expert"])])
         assert float(row["weight"]) == pytest.approx(wanted, abs=1e-5)
         assert int(row["label"]) == Y[int(row["sample"])]
+
+
+class Fame(keras.callbacks.Callback):
+    """A metric whose values are given, before the recorder; and the weights of each epoch."""
+
+    def __init__(self, values):
+        super().__init__()
+        self.values, self.weights = iter(values), []
+
+    def on_epoch_end(self, epoch, logs=None):
+        logs["fame"] = next(self.values)
+        self.weights.append(self.model.get_weights())
+
+
+@pytest.mark.parametrize(("fame", "best"), [([2, 1, 4, 3], 3), ([4, 1, 2, 3], 1)])
+@pytest.mark.parametrize("firsts", [(0, 0), (0, 2), (5, 1)])
+def test_epochs_are_counted_over_all_fits(tmp_path, no_figures, fame, best, firsts):
+    model = mixture()
+    recorder = RunRecorder(tmp_path, X, Y, monitor="fame", save_every=3)
+    fame = Fame(fame)
+    for first in firsts:
+        epochs = {"epochs": first + 2, "initial_epoch": first}
+        model.fit(X, Y, callbacks=[fame, recorder], verbose=0, **epochs)
+    folder = RunFolder(tmp_path)
+    assert folder.metrics()["epoch"] == [1, 2, 3, 4]
+    assert list(folder.activation_files()) == [1, 2, 3, 4]
+    for name, number in {"best": best, "epoch_003": 3, "last": 4}.items():
+        saved, wanted = folder.load_model(name).get_weights(), fame.weights[number - 1]
+        for a, b in zip(saved, wanted, strict=True):
+            np.testing.assert_array_equal(a, b, err_msg=name)
 
 
 def test_a_sparse_mixture_has_weight_0_for_who_is_not_asked(tmp_path, no_figures):

@@ -117,6 +117,7 @@ def test_nothing_but_results_on_the_screen(local):
     assert result["progress"] == [["clusters", 1, 1], *(["experts", n, 3] for n in range(1, 4))]
 
 
+@pytest.mark.nightly
 def test_a_cluster_finds_the_same(cluster, folder, local):
     result, screen = fit(cluster.master, folder)
     assert "task of very large size" not in screen  # asked with warnings shown
@@ -124,6 +125,7 @@ def test_a_cluster_finds_the_same(cluster, folder, local):
     same(result, local[0])
 
 
+@pytest.mark.nightly
 def test_a_worker_is_killed_in_the_middle(cluster, folder, local):
     # The last test on this cluster.
     result, _ = fit(cluster.master, folder, cluster.workers[0].pid)

@@ -289,6 +289,19 @@ class TestSaving:
         kinds = {path.suffix for path in (tmp_path / "saved").rglob("*") if path.is_file()}
         assert kinds <= {".json", ".keras", ".parquet", ".crc", ""}
 
+    @pytest.mark.parametrize("name", ["a b", "runs[1]", "{x,y}*?", "ümlaut 100%25"])
+    def test_a_folder_of_any_name(self, spark, mixture, frames, tmp_path, name):
+        folder = tmp_path / name
+        mixture.save(folder)
+        assert [path.name for path in tmp_path.iterdir()] == [name]
+        assert (folder / "kmeans").is_dir()
+        folder.rename(tmp_path / f"moved {name}")  # nothing of it lies elsewhere
+        again = TreeMixture.load(spark, tmp_path / f"moved {name}")
+        expected = mixture.evaluate(frames["test"])
+        assert again.evaluate(frames["test"]) == expected
+        write_parquet(*blobs(rows=20)[:2], tmp_path / name / "few.parquet")
+        assert read_parquet(spark, tmp_path / name / "few.parquet").count() == 60
+
     def test_a_single_forest_without_a_gate(self, spark, frames, tmp_path):
         forest = TreeMixture(clusters=1, expert="forest", depth=2, trees=3)
         forest.fit_experts(frames["trees"]).save(tmp_path)

@@ -1,3 +1,4 @@
+import keras
 import numpy as np
 import pytest
 
@@ -92,6 +93,19 @@ def test_a_later_epoch_can_be_asked_for():
 
     for expected, found in zip(at(0, 3), at(3, 0), strict=True):
         np.testing.assert_array_equal(found, expected)
+
+
+def test_fits_that_follow_each_other_leave_no_epoch_out():
+    batches = AugmentedImages(numbered_images(6), np.zeros(6), batch_size=4, epoch=2)
+    layers = [keras.Input((8, 8, 3)), keras.layers.Flatten(), keras.layers.Dense(1)]
+    model, numbers = keras.Sequential(layers), []
+    model.compile("adam", "mse")
+    note = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda batch, logs: numbers.append(batches.epoch)
+    )
+    for _ in range(2):
+        model.fit(batches, epochs=2, shuffle=False, callbacks=[note], verbose=0)
+    assert numbers == [3, 3, 4, 4, 5, 5, 6, 6]
 
 
 def test_the_original_images_are_not_changed():

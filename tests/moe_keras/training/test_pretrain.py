@@ -5,7 +5,7 @@ from moe_keras import data
 from moe_keras.data.datasets import Dataset
 from moe_keras.experts import pretrained_card, pretrained_vgg
 from moe_keras.training._lookahead import Lookahead
-from moe_keras.training.pretrain import pretrain
+from moe_keras.training.pretrain import examples, pretrain
 
 
 def images(source="local file"):
@@ -58,6 +58,14 @@ def test_the_base_knows_all_classes(base):
 
 def test_an_expert_knows_its_own_classes(base):
     check("natural", base, train("natural", base), 6, [36, 12, 18])
+
+
+def test_labels_of_a_group_follow_its_ids_in_whatever_order():
+    images, groups = np.arange(5)[:, np.newaxis], {"odd": (3, 1)}
+    own, labels = examples("odd", groups, images, np.array([3, 1, 2, 1, 3]))
+    assert own.ravel().tolist() == [0, 1, 3, 4]
+    assert labels.tolist() == [0, 1, 1, 0]
+    assert [len(each) for each in examples("odd", groups, images, np.full(5, 2))] == [0, 0]
 
 
 def test_the_gate_knows_the_groups_and_starts_from_the_base(base):

@@ -9,11 +9,15 @@ from moe_labs.course import sandbox
 NAMES = ["[/b]", "[cat, dog]", "x" * 90, "ada :dog:", "\\[bold]"]
 
 
-def test_students_and_remarks_are_shown_as_they_are(monkeypatch, capsys, tmp_path):
-    results = [
-        grading.Result(name, 3, 5, 2, 61.4, None, (f"not a notebook: {name}", "[red]file renamed"))
-        for name in NAMES
-    ]
+def a_result(student, graded="2026-03-01T12:00:00+00:00", **more):
+    figures = {"marks": 3, "out_of": 5, "by_hand": 2, "seconds": 61.4}
+    return grading.Result(
+        student, **figures, **({"failure": None, "notes": ()} | more), graded=graded
+    )
+
+
+def status(monkeypatch, results, *arguments):
+    """The exit status of `course autograde` where these are the results."""
 
     def autograde(course, assignment, students, limits, jobs, on_result, *how):
         for result in results:
@@ -21,11 +25,18 @@ def test_students_and_remarks_are_shown_as_they_are(monkeypatch, capsys, tmp_pat
         return results
 
     monkeypatch.setattr(grading, "autograde", autograde)
-    monkeypatch.setattr(sandbox, "isolation_problem", lambda: "no [namespaces] here")
     with pytest.raises(SystemExit) as ended:
-        main(["course", "autograde", str(tmp_path / "[b]"), "01_[sums]", "--no-isolation"])
+        main(["course", "autograde", *arguments])
+    return ended.value.code
+
+
+def test_students_and_remarks_are_shown_as_they_are(monkeypatch, capsys, tmp_path):
+    results = [
+        a_result(name, notes=(f"not a notebook: {name}", "[red]file renamed")) for name in NAMES
+    ]
+    monkeypatch.setattr(sandbox, "isolation_problem", lambda: "no [namespaces] here")
+    assert not status(monkeypatch, results, str(tmp_path / "[b]"), "01_[sums]", "--no-isolation")
     shown = capsys.readouterr().out
-    assert not ended.value.code
     assert "Not isolated here: no [namespaces] here." in shown
     table = shown[shown.index("01_[sums]\n") :].splitlines()
     assert table[1].split("  ")[0] == "Student"
@@ -35,3 +46,23 @@ def test_students_and_remarks_are_shown_as_they_are(monkeypatch, capsys, tmp_pat
         assert first.endswith(f"  3 of 5  2        61       not a notebook: {name}")
         assert second.strip() == "[red]file renamed"
     assert table[-1] == f"Marks: {tmp_path / '[b]' / 'marks-01_[sums].csv'}"
+
+
+@pytest.mark.parametrize(
+    ("failures", "expected"),
+    [
+        ([], 0),
+        ([(None, "now")], 0),
+        ([("not a notebook", "now"), (None, "now")], 0),  # the file's fault: it is graded
+        ([(None, "now"), ("could not be entered in the gradebook", "")], 1),
+        ([("time limit", "")], 1),
+    ],
+)
+def test_the_exit_status_tells_whether_some_are_to_be_graded_again(
+    monkeypatch, tmp_path, failures, expected
+):
+    results = [
+        a_result(f"student {number}", graded, failure=failure)
+        for number, (failure, graded) in enumerate(failures)
+    ]
+    assert (status(monkeypatch, results, str(tmp_path), "01_sums") or 0) == expected

@@ -1,7 +1,12 @@
 import itertools
+import json
 import os
+import shutil
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
+from unittest import mock
 
 import nbformat
 import pytest
@@ -11,7 +16,7 @@ from toy_course import LAB, OUT_OF, answered, cell_of, hand_in, make_course, mar
 from moe_labs.course import autograde as module
 from moe_labs.course.autograde import NotIsolated, autograde
 from moe_labs.course.gradebook import Locked
-from moe_labs.course.limits import Limits
+from moe_labs.course.limits import MEGABYTE, Limits
 from moe_labs.course.marks_table import read_rows
 from moe_labs.course.sandbox import isolation_problem
 
@@ -108,20 +113,118 @@ def test_whatever_one_submission_does_the_others_are_graded(tmp_path):
     (only,) = graded(worker, course=course, students=["[b]"])
     assert only.student == "[b]"
     assert len(read_rows(course / f"marks-{LAB}.csv")) == len(there)
-    assert graded(worker, course=course, resume=True) == []
+    missing = [row for row in read_rows(course / f"marks-{LAB}.csv").values() if not row["graded"]]
+    assert 0 < len(missing) < len(there)
+    again = graded(lambda scratch: leave(scratch, "no notebook"), course=course, resume=True)
+    assert len(again) == len(missing)
+    left = graded(worker, course=course, resume=True)
+    assert len(left) < len(again)
+    assert all("could not be entered" in result.failure for result in left)
 
 
-def test_what_was_marked_by_hand_in_another_file_goes(tmp_path):
-    course = make_course(tmp_path / "course")
-    hand_in(course, "ada", "{}")
-    graded(lambda scratch: "broken", course=course)
+def hand_in_long_ago(course, student, text="{}"):
+    """Long enough before any grading: a row's moment is told in seconds."""
+    hand_in(course, student, text)
+    folder = course / "submitted" / student / LAB
+    for path in (*folder.iterdir(), folder):
+        os.utime(path, (10**9, 10**9))
+
+
+def leave(scratch, failure):
+    """What a worker does: leave a result."""
+    (scratch / "result.json").write_text(json.dumps({"failure": failure, "notes": []}))
+
+
+def raise_in_it(error):
+    def worker(scratch):
+        raise error
+
+    return worker
+
+
+THE_FILES = ["not a notebook: toy.ipynb (it has no cells)", "file missing: expected toy.ipynb"]
+THE_FILES += ["another notebook: could not be graded.ipynb", "too large: 600 MB"]
+SAID = "could not be graded: "
+OURS = {
+    "no space": lambda scratch: leave(scratch, f"{SAID}OSError: [Errno 28] No space left"),
+    "no memory": lambda scratch: leave(scratch, f"{SAID}RuntimeError: MemoryError"),
+    "a fault": lambda scratch: leave(scratch, f"{SAID}ValueError: a fault"),
+    "killed": lambda scratch: "grading ended with status -9",
+    "too slow": lambda scratch: "time limit: 600 seconds for the whole lab",
+    "nothing": lambda scratch: None,
+    "no process": raise_in_it(BlockingIOError("no process")),
+    "a recursion": raise_in_it(RecursionError("too deep")),
+    "no notebook after all": lambda scratch: leave(scratch, None),
+}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A course, made once: it takes seconds."""
+    with mock.patch.dict(os.environ):  # nbgrader leaves it changed
+        return make_course(tmp_path_factory.mktemp("made") / "course")
+
+
+@pytest.fixture
+def course(made, tmp_path):
+    return shutil.copytree(made, tmp_path / "course")
+
+
+def by_kind(kinds):
+    """A worker for a class in which each student hands in the name of a kind."""
+    return lambda scratch: kinds[(scratch / "handed-in" / f"{LAB}.ipynb").read_text()](scratch)
+
+
+def scores_of(course, students):
     with Gradebook(f"sqlite:///{course / 'gradebook.db'}") as gradebook:
-        gradebook.find_grade("why", LAB, LAB, "ada").manual_score = 2
+        return {student: gradebook.find_submission(LAB, student).score for student in students}
+
+
+def test_trouble_of_ours_takes_no_marks_and_the_files_fault_takes_all(course):
+    files = {failure: lambda scratch, said=failure: leave(scratch, said) for failure in THE_FILES}
+    students = {f"s{number}": kind for number, kind in enumerate([*OURS, *files])}
+    for student, kind in students.items():
+        hand_in_long_ago(course, student, kind)
+
+    def results(worker, **how):
+        return {students[each.student]: each for each in graded(worker, course=course, **how)}
+
+    first = results(by_kind(OURS | files))
+    assert {result.marks for result in first.values()} == {0}
+    assert {kind for kind, result in first.items() if not result.graded} == set(OURS)
+    for student, kind in students.items():
+        feedback = course / "autograded" / student / LAB / f"{LAB}.ipynb"
+        if kind != "no notebook after all":
+            told = nbformat.read(feedback, 4).cells[0].source
+            assert told.count("could not be graded: ") == 1, kind
+    with Gradebook(f"sqlite:///{course / 'gradebook.db'}") as gradebook:
+        for student in students:
+            gradebook.find_grade("why", LAB, LAB, student).manual_score = 2
+            gradebook.find_grade("check-mixture", LAB, LAB, student).auto_score = 3
         gradebook.db.commit()
-    (ada,) = graded(lambda scratch: "broken", course=course)
-    assert ada.failure == "broken"
-    with Gradebook(f"sqlite:///{course / 'gradebook.db'}") as gradebook:
-        assert gradebook.find_submission(LAB, "ada").score == 0
+    for student in students:
+        feedback = course / "autograded" / student / LAB / f"{LAB}.ipynb"
+        feedback.parent.mkdir(parents=True, exist_ok=True)
+        feedback.write_text("as it was graded")
+    again = results(by_kind(OURS | files))
+    rows = read_rows(course / f"marks-{LAB}.csv")
+    assert {students[student] for student, row in rows.items() if not row["graded"]} == set(OURS)
+    scores = scores_of(course, students)
+    for student, kind in students.items():
+        assert scores[student] == (5 if kind in OURS else 0), kind
+        if kind == "no notebook after all":  # it was to be entered
+            assert "could not be entered in the gradebook" in again[kind].failure
+        elif kind in OURS:
+            said = "not graded again (its marks are those of before): "
+            assert again[kind].failure.startswith(said), kind
+            assert again[kind].marks == 3
+            feedback = course / "autograded" / student / LAB / f"{LAB}.ipynb"
+            assert feedback.read_text() == "as it was graded"
+        else:
+            assert (again[kind].failure, again[kind].marks) == (kind, 0)
+    resumed = results(lambda scratch: leave(scratch, THE_FILES[0]), resume=True)
+    assert set(resumed) == set(OURS)
+    assert set(scores_of(course, students).values()) == {0}
 
 
 def test_the_courses_own_settings_count(tmp_path):
@@ -172,6 +275,121 @@ def test_a_gradebook_that_somebody_else_writes_to_is_told(tmp_path):
     with pytest.raises(Locked, match="then grade again"):
         autograde(course, LAB)
     other.close()
+
+
+def nest(folder, name, depth):
+    """Make folders in each other, however long the path gets."""
+    here = os.open(folder, os.O_RDONLY)
+    for _ in range(depth):
+        os.mkdir(name, dir_fd=here)
+        below = os.open(name, os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = below
+    os.close(here)
+
+
+@pytest.fixture
+def scratch_folders(tmp_path, monkeypatch):
+    """Where `autograde` makes its folder; emptied even where it could not."""
+    folder = tmp_path / "scratch"
+    folder.mkdir()
+    monkeypatch.setattr(module, "short_temporary_folder", lambda: str(folder))
+    yield folder
+    subprocess.run(["rm", "-rf", folder], check=True)
+
+
+ENDLESS = {"deep": ("d", 1500), "long": ("d" * 250, 30), "half as deep": ("d", 400)}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such paths")
+def test_what_one_leaves_behind_stops_nobody(course, scratch_folders):
+    for student in (*ENDLESS, "nothing"):
+        hand_in(course, student, student)
+
+    def worker(scratch):
+        (scratch / "box").mkdir()
+        kind = (scratch / "handed-in" / f"{LAB}.ipynb").read_text()
+        nest(scratch / "box", *ENDLESS.get(kind, ("d", 1)))
+        leave(scratch, "no notebook")
+
+    results = graded(worker, course=course)
+    assert [result.student for result in results] == sorted((*ENDLESS, "nothing"))
+    assert list(scratch_folders.iterdir()) == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such paths")
+def test_folders_without_end_are_handed_in(course, scratch_folders):
+    submitted = course / "submitted"
+    for student in (*ENDLESS, "nothing"):
+        hand_in_long_ago(course, student)
+    try:
+        for student, (name, depth) in ENDLESS.items():
+            nest(submitted / student / LAB, name, depth)
+        for resume in (False, True):
+            results = graded(
+                lambda scratch: leave(scratch, "no notebook"), course=course, resume=resume
+            )
+            by_name = {result.student: result.failure for result in results}
+            assert set(by_name) == set(ENDLESS) | (set() if resume else {"nothing"})
+            for student, (name, _) in ENDLESS.items():
+                told = "more than 50 folders in each other" in by_name[student]
+                assert told == (name == "d"), by_name[student]
+    finally:
+        subprocess.run(["rm", "-rf", submitted], check=True)
+
+
+def test_a_folder_that_is_closed_to_us_stops_nobody(course, monkeypatch):
+    for student in ("ada", "bob"):
+        hand_in(course, student, "{}")
+    closed, is_dir = course / "submitted" / "ada" / LAB, Path.is_dir
+
+    def ask(path, **how):
+        if path == closed:
+            raise PermissionError(13, "Permission denied")
+        return is_dir(path, **how)
+
+    monkeypatch.setattr(Path, "is_dir", ask)
+    results = graded(lambda scratch: leave(scratch, "no notebook"), course=course)
+    assert [result.student for result in results] == ["ada", "bob"]
+
+
+WORKERS = {
+    "limits": (
+        "import resource as r; from pathlib import Path\n"
+        "names = (r.RLIMIT_DATA, r.RLIMIT_CPU)\n"
+        "Path('said').write_text(repr([r.getrlimit(name) for name in names]))",
+        None,
+    ),
+    "too much memory": ("bytearray(10**9)", "grading ended with status 1"),
+    "too much memory, in C": ("import os; os.abort()", "status -6, as it does where 300 MB of"),
+    "too much processor time": (
+        "import os, signal; os.kill(os.getpid(), signal.SIGXCPU)",
+        "time limit: 600 seconds",
+    ),
+    "killed": ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "ended with status -9"),
+}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="these limits are Linux's")
+@pytest.mark.parametrize("name", WORKERS)
+def test_the_process_that_grades_has_limits_of_its_own(tmp_path, monkeypatch, name):
+    code, expected = WORKERS[name]
+    start = "import time; time.sleep(0.5)\n"  # the limits come just after its start
+    monkeypatch.setattr(module, "WORKER_MB", 300)
+    monkeypatch.setattr(module, "python_module", lambda _: [sys.executable, "-c", start + code])
+    failure = module._run_worker({"scratch": str(tmp_path)}, Limits(), set())
+    if expected is None:
+        import resource
+
+        assert failure is None
+        said = eval((tmp_path / "worker" / "said").read_text())
+        highest = [
+            resource.getrlimit(kind)[1] for kind in (resource.RLIMIT_DATA, resource.RLIMIT_CPU)
+        ]
+        assert [lower for lower, _ in said] == [300 * MEGABYTE, 2 * 600 + module.GRACE]
+        assert [higher for _, higher in said] == highest  # what it starts may have more
+    else:
+        assert expected in failure
 
 
 @pytest.mark.slow

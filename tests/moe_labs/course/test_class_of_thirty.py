@@ -1,20 +1,28 @@
 """A class of thirty, with all that a student may hand in: every mark is right, nothing spreads."""
 
+import contextlib
 import csv
 import json
+import os
+import shutil
 import socket
 import subprocess
+import sys
+import tempfile
+import time
 from pathlib import Path
 
 import nbformat
+import psutil
 import pytest
 from nbformat.v4 import new_code_cell
 from nbgrader.api import Gradebook
 from toy_course import LAB, OUT_OF, answered, cell_of, hand_in, make_course, released
 
+from moe_labs.course import autograde as grading
 from moe_labs.course.autograde import autograde
 from moe_labs.course.limits import Limits
-from moe_labs.course.sandbox import isolation_problem
+from moe_labs.course.sandbox import Sandbox, isolation_problem, short_temporary_folder
 
 pytestmark = pytest.mark.slow
 SECRET = "a-token-of-the-lecturer"
@@ -175,7 +183,15 @@ def handed_in(course, outside):
 
 
 @pytest.fixture(scope="module")
-def graded(tmp_path_factory):
+def scratch():
+    """Where this run's own folders are made, by which its processes are known."""
+    folder = tempfile.mkdtemp(prefix="t-", dir=short_temporary_folder())
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="module")
+def graded(tmp_path_factory, scratch):
     """The class, graded once: (course, what was expected, results by student)."""
     folder = tmp_path_factory.mktemp("class")
     course = make_course(folder / "course")
@@ -188,6 +204,7 @@ def graded(tmp_path_factory):
         hand_in(course, student, notebook, name)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LECTURER_TOKEN", SECRET)
+        patch.setattr(grading, "short_temporary_folder", lambda: scratch)
         isolation = isolation_problem() is None
         results = autograde(course, LAB, limits=LIMITS, jobs=2, isolation=isolation)
     server.close()
@@ -248,6 +265,49 @@ def test_nothing_was_written_elsewhere(graded):
     assert (course.parent / "private.txt").read_text() == SECRET
 
 
-def test_no_process_is_left(graded):
-    left = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True).stdout
-    assert [line for line in left.splitlines() if "confine.py" in line and "grade-" in line] == []
+def left_of(folder):
+    """Processes that have to do with a folder: by their command, their place or their home."""
+
+    def said_of(process):
+        for what in ("cmdline", "cwd", "environ"):
+            with contextlib.suppress(psutil.Error):  # it has ended, or is another user's
+                yield str(getattr(process, what)())
+
+    processes = psutil.process_iter()
+    return [each for each in processes if any(str(folder) in said for said in said_of(each))]
+
+
+def test_no_process_is_left(graded, scratch):
+    assert left_of(scratch) == []
+    assert list(Path(scratch).iterdir()) == []
+
+
+SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
+
+
+@pytest.mark.parametrize("known_by", ["command", "place", "home", "sandbox"])
+def test_one_that_is_left_on_purpose_is_found(tmp_path, known_by):
+    folder = tmp_path / "grade-1"
+    folder.mkdir()
+    command, how = SLEEP, {}
+    if known_by == "command":
+        command = [*SLEEP, str(folder / "kernel.json")]
+    elif known_by == "place":
+        how["cwd"] = folder
+    elif known_by == "home":
+        how["env"] = os.environ | {"HOME": str(folder)}
+    else:
+        sandbox = Sandbox(folder / "box", isolation_problem() is None, Limits())
+        sandbox.make_folders()
+        command = sandbox.command(SLEEP)
+        how = {"cwd": sandbox.work, "env": sandbox.environment()}
+    process = subprocess.Popen(command, **how)
+    try:
+        assert process.pid in {each.pid for each in left_of(folder)}
+    finally:
+        process.kill()
+        process.wait()
+    until = time.monotonic() + 20
+    while left_of(folder) and time.monotonic() < until:  # what it started ends with it
+        time.sleep(0.1)
+    assert left_of(folder) == []

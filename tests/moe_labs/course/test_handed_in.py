@@ -3,6 +3,10 @@
 import datetime
 import io
 import json
+import os
+import random
+import socket
+import time
 import zipfile
 
 import hypothesis.strategies as st
@@ -11,7 +15,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from moe_labs.course.handed_in import Unreadable, files_in, moment, one_line, read_notebook
+from moe_labs.course.handed_in import (
+    LONGEST_PATH,
+    MOST_CELLS,
+    MOST_FILES,
+    MOST_REMARKS,
+    Unreadable,
+    files_in,
+    moment,
+    one_line,
+    read_notebook,
+)
 from moe_labs.course.limits import Limits
 from moe_labs.course.marks_table import Result, graded_at, now, read_rows, write_row
 
@@ -83,6 +97,37 @@ def test_dates_are_read_and_other_things_do_not_stop_it(tmp_path):
     assert "is no date" in moment(path)[1]
 
 
+@pytest.mark.parametrize("kind", ["link", "dangling link", "pipe", "device", "folder", "socket"])
+def test_what_is_no_plain_file_is_neither_read_nor_waited_for(tmp_path, kind):
+    path, secret = tmp_path / "timestamp.txt", tmp_path / "secret"
+    secret.write_text("2026-03-04 12:00:00 UTC")
+    if "link" in kind:
+        path.symlink_to(tmp_path / "nothing" if "dangling" in kind else secret)
+    elif kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "device":
+        path.symlink_to("/dev/zero")
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        with socket.socket(socket.AF_UNIX) as listening:
+            listening.bind(str(path))
+    start = time.monotonic()
+    found, remark = moment(path)
+    assert found is None
+    assert "is no date, so it counts as on time: a file that cannot be read" in remark
+    assert time.monotonic() - start < 5
+
+
+def test_a_file_that_becomes_a_pipe_while_it_is_looked_at_is_not_waited_for(tmp_path, monkeypatch):
+    path, plain = tmp_path / "timestamp.txt", tmp_path / "plain"
+    plain.write_text("2026-03-04 12:00:00 UTC")
+    os.mkfifo(path)
+    lstat = os.lstat
+    monkeypatch.setattr(os, "lstat", lambda _: lstat(plain))
+    assert "a file that cannot be read" in moment(path)[1]
+
+
 @QUICK
 @given(
     st.fixed_dictionaries({"cells": st.lists(CELL | JSON, max_size=5)})
@@ -144,9 +189,41 @@ def test_depth_and_numbers_without_end_are_refused_or_read():
     assert notebook.cells == []
 
 
-def zipped(files):
+def with_ids(ids):
+    cells = [{"cell_type": "code", "source": str(n), "id": id_} for n, id_ in enumerate(ids)]
+    return json.dumps({"cells": cells}).encode()
+
+
+@pytest.mark.parametrize("sheets", [False, True])
+def test_ten_thousand_cells_are_read_and_more_are_refused(sheets):
+    assert MOST_CELLS >= 10_000
+    data = with_ids([f"no-id-{n // 2}" for n in range(MOST_CELLS)])
+    more = with_ids([""] * (MOST_CELLS + 1))
+    if sheets:
+        half = json.loads(with_ids([""] * (MOST_CELLS // 2 + 1)))
+        more = json.dumps({"worksheets": [half, half]}).encode()
+    else:
+        notebook, _ = read_notebook(data)
+        assert sources(notebook) == [str(n) for n in range(MOST_CELLS)]
+        assert len({cell.id for cell in notebook.cells}) == MOST_CELLS
+    with pytest.raises(Unreadable, match=rf"too many cells: 1000\d, and at most {MOST_CELLS} are"):
+        read_notebook(more)
+
+
+@QUICK
+@given(st.lists(st.sampled_from(["a", "b", "", "no id", *(f"no-id-{n}" for n in range(4))])))
+def test_ids_are_valid_and_each_is_there_once(ids):
+    notebook, _ = read_notebook(with_ids(ids))
+    nbformat.validate(notebook)
+    found = [cell.id for cell in notebook.cells]
+    assert len(set(found)) == len(ids)
+    first = [n for n, id_ in enumerate(ids) if id_ not in ("", "no id") and id_ not in ids[:n]]
+    assert all(found[n] == ids[n] for n in first)
+
+
+def zipped(files, compression=zipfile.ZIP_DEFLATED):
     data = io.BytesIO()
-    with zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(data, "w", compression) as archive:
         for name, content in files.items():
             archive.writestr(name, content)
     return data.getvalue()
@@ -171,6 +248,62 @@ def test_a_bomb_is_refused(tmp_path, depth):
     (tmp_path / "bomb.zip").write_bytes(data)
     with pytest.raises(Unreadable, match="too large"):
         files_in(tmp_path, Limits(upload_mb=1))
+
+
+METHODS = [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_damaged_zip_file_beside_a_good_notebook_is_a_remark(tmp_path, method):
+    draw = random.Random(method)
+    (tmp_path / "lab.ipynb").write_bytes(b"right")
+    good = zipped({f"{n}.txt": draw.randbytes(50) * 20 for n in range(3)}, method)
+    for number in range(300):
+        data = bytearray(good)
+        for _ in range(draw.randint(1, 3)):
+            data[draw.randrange(4, len(data))] = draw.randrange(256)
+        if number % 5 == 0:
+            del data[draw.randrange(10, len(data)) :]
+        (tmp_path / "work.zip").write_bytes(data)
+        files, remarks = files_in(tmp_path, Limits())
+        assert files.pop("lab.ipynb") == b"right"
+        assert len(files) + len(remarks) >= 1
+
+
+def test_of_a_zip_file_with_one_damaged_member_the_others_are_read(tmp_path):
+    good = zipped({"a.ipynb": b"a" * 100, "b.ipynb": b"b" * 100}, zipfile.ZIP_STORED)
+    (tmp_path / "work.zip").write_bytes(good.replace(b"a" * 100, b"x" * 100))
+    files, remarks = files_in(tmp_path, Limits())
+    assert files == {"work.zip/b.ipynb": b"b" * 100}
+    assert remarks == ["work.zip/a.ipynb cannot be unpacked: Bad CRC-32 for file 'a.ipynb'"]
+
+
+@pytest.mark.parametrize(
+    "path", ["a/" * 21 + "x", "a/" * 950 + "x", "é" * (LONGEST_PATH // 2 + 1), "a/" * 30_000 + "x"]
+)
+def test_what_lies_too_deep_is_left_out(tmp_path, path):
+    (tmp_path / "work.zip").write_bytes(zipped({path: b"1", "lab.ipynb": b"2"}))
+    files, remarks = files_in(tmp_path, Limits())
+    assert files == {"work.zip/lab.ipynb": b"2"}
+    assert [remark.split(":")[0] for remark in remarks] == [
+        "left out, as it has more than 20 folders or 1000 bytes"
+    ]
+
+
+def test_of_many_remarks_the_first_are_told(tmp_path):
+    files = {f"../{number}": b"" for number in range(200)}
+    (tmp_path / "work.zip").write_bytes(zipped(files))
+    remarks = files_in(tmp_path, Limits())[1]
+    assert len(remarks) == MOST_REMARKS + 1
+    assert remarks[-1] == f"{200 - MOST_REMARKS} more files were left out"
+
+
+def test_a_list_of_too_many_files_is_not_read(tmp_path, monkeypatch):
+    data = zipped({f"{number}": b"" for number in range(MOST_FILES + 1)})
+    (tmp_path / "work.zip").write_bytes(data)
+    monkeypatch.setattr("moe_labs.course.handed_in.members", None)
+    with pytest.raises(Unreadable, match=r"too large: work.zip has more than 10000 files"):
+        files_in(tmp_path, Limits())
 
 
 @IN_A_FOLDER

@@ -155,6 +155,30 @@ def test_definitions_in_other_cells_are_found(course):
     assert verdicts_of(notebook, BOTH) == dict.fromkeys(BOTH, "right")
 
 
+THROUGH = "def softmax(x):\n    e = T['e'](x)\n    return e / e.sum(-1, keepdims=True)"
+
+
+@pytest.mark.parametrize(
+    "softmax",
+    [
+        *(f"%%time\n{RIGHT['softmax']}", f"%%capture\n{RIGHT['softmax']}"),
+        *(f"%%time\n%%capture out\n{RIGHT['softmax']}", f"%time T = {{'e': np.exp}}\n{THROUGH}"),
+        *(f"T = {{}}\nT['e'] = np.exp\n{THROUGH}", f"T = {{}}\nT.update(e=np.exp)\n{THROUGH}"),
+        f"T = {{}}\nfor name, f in [('e', np.exp)]:\n    T[name] = f\n{THROUGH}",
+        f"T = {{}}\nfor name, f in [('e', np.exp)]: T.update({{name: f}})\n{THROUGH}",
+        f"class Table(dict): pass\nT = Table()\nT.x = np.exp\nT['e'] = T.x\n{THROUGH}",
+        "from numpy import *\ndef softmax(x):\n    return exp(x) / exp(x).sum(-1, keepdims=True)",
+        "try:\n    import numpy as n\nexcept ImportError:\n    n = None\n"
+        "def softmax(x):\n    return n.exp(x) / n.exp(x).sum(-1, keepdims=True)",
+        f"ONE = {'+'.join(['1'] * 600)} - 599\n{RIGHT['softmax']} * ONE",
+        "def sum(x):\n    return x.sum(-1, keepdims=True)\n"
+        "def softmax(x):\n    return np.exp(x) / sum(np.exp(x))",
+    ],
+)
+def test_whatever_an_answer_needs_it_is_right_apart_as_well(course, softmax):
+    assert verdicts_of(answered(course, softmax=softmax), BOTH) == dict.fromkeys(BOTH, "right")
+
+
 WRONG = "def softmax(x):\n    return x"
 
 

@@ -132,11 +132,38 @@ def test_nothing_can_be_written_but_its_own(box, tmp_path):
     assert not Path("/tmp/own").exists()
 
 
+def a_package(folder):
+    """A package like an installed one, which has the labs' sources; its name where it runs."""
+    package = folder / "moe_labs"
+    for path in ("notebooks/source/lab.py", "course/sandbox.py"):
+        (package / path).parent.mkdir(parents=True)
+        (package / path).write_text("secret")
+    return package
+
+
 @ISOLATED
-def test_the_labs_sources_are_not_seen_and_for_answers_nothing_of_the_course(box):
+def test_the_sources_in_a_package_are_not_seen(box, tmp_path, monkeypatch):
+    package, kept = a_package(tmp_path), module._kept()
+    monkeypatch.setattr(module, "_kept", lambda: [*kept, package])
+    look = LISTED.replace("PATHS", repr([str(package), str(package / "notebooks" / "source")]))
+
+    def seen(**how):
+        return [eval(line.partition(" ")[2]) for line in run(box, look, True, **how).splitlines()]
+
+    there = ["course", "notebooks"]
+    monkeypatch.setattr(module, "_masked", lambda references: [])
+    assert [sorted(names) for names in seen()] == [there, ["lab.py"]]  # this test can see
+    monkeypatch.undo()
+    monkeypatch.setattr(module, "_kept", lambda: [*kept, package])
+    monkeypatch.setattr(module, "__file__", str(package / "course" / "sandbox.py"))
+    whole, source = seen()
+    assert (sorted(whole), source) == (there, [])
+    assert seen(references=False) == [[], None]
+
+
+@ISOLATED
+def test_answers_see_nothing_of_the_course(box):
     labs = Path(module.__file__).parents[1]
-    code = f"import os; print(os.listdir({str(labs / 'notebooks' / 'source')!r}))"
-    assert run(box, code, True) in ("[]", "None") or not (labs / "notebooks" / "source").exists()
     assert run(box, f"import os; print(os.listdir({str(labs)!r}))", True, references=False) == "[]"
     said = run(box, "import moe_labs.exercises.lab01", True, references=False)
     assert said.startswith("ModuleNotFoundError")
@@ -184,6 +211,17 @@ def test_its_own_loopback_works(box):
 
 
 @ISOLATED
+def test_its_users_are_made_up(box):
+    code = (
+        "import os, pwd\nprint(pwd.getpwuid(os.getuid())[0])\n"
+        "for name in ('passwd', 'group'): print(open(f'/etc/{name}').read(), end='')"
+    )
+    name, *lines = run(box, code, True).splitlines()
+    assert name == "student"
+    assert [line.split(":")[0] for line in lines] == ["student", "nobody"] * 2
+
+
+@ISOLATED
 def test_there_are_no_other_processes(box):
     assert run(box, "import os; print(os.getpid(), os.getppid())", True) == "1 0"
 
@@ -214,8 +252,19 @@ def test_it_cannot_undo_its_confinement(box, undo):
             "time.sleep(30)\nprint('kept')",
             {"disk_mb": 5},
         ),
+        (
+            "import os, time\nfor _ in range(20):\n    os.mkdir('d' * 250)\n"
+            "    os.chdir('d' * 250)\nfor n in range(9):\n"
+            "    open(str(n), 'wb').write(bytes(2**20))\ntime.sleep(30)\nprint('kept')",
+            {"disk_mb": 5},
+        ),
+        (
+            "import os, time\nfor _ in range(300):\n    os.mkdir('d')\n    os.chdir('d')\n"
+            "time.sleep(30)\nprint('kept')",
+            {},
+        ),
     ],
-    ids=["shared memory", "disk"],
+    ids=["shared memory", "disk", "disk behind a long path", "folders without end"],
 )
 def test_what_no_limit_of_a_process_holds_is_watched(box, code, limits):
     assert run(box, code, True, **limits) in ("137", "MemoryError")
@@ -229,3 +278,103 @@ def test_a_long_name_of_the_temporary_folder_is_gone_round(monkeypatch, tmp_path
     monkeypatch.setattr(module.os, "access", lambda *what: False)
     with pytest.raises(OSError, match="set TMPDIR to a shorter one"):
         module.short_temporary_folder()
+
+
+def nest(folder, name, depth):
+    """Make folders in each other, however long the path gets; a descriptor of the last."""
+    here = os.open(folder, os.O_RDONLY)
+    for _ in range(depth):
+        os.mkdir(name, dir_fd=here)
+        below = os.open(name, os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = below
+    return here
+
+
+def leave_deep(folder, outside):
+    os.close(nest(folder, "d", 1500))
+
+
+def leave_long(folder, outside):
+    last = nest(folder, "d" * 250, 30)
+    os.close(os.open("f" * 250, os.O_WRONLY | os.O_CREAT, dir_fd=last))
+    os.close(last)
+
+
+def leave_wide_and_deep(folder, outside):
+    for number in range(20):
+        (folder / str(number)).mkdir()
+        os.close(nest(folder / str(number), "d", 60))
+
+
+def leave_closed(folder, outside):
+    (folder / "a" / "b" / "c").mkdir(parents=True)
+    (folder / "a" / "b" / "file").write_text("")
+    for path in (folder / "a" / "b" / "c", folder / "a" / "b", folder / "a"):
+        path.chmod(0)
+
+
+def leave_read_only(folder, outside):
+    (folder / "a" / "b" / "c").mkdir(parents=True)
+    (folder / "a" / "b" / "file").write_text("")
+    for path in (folder / "a" / "b" / "c", folder / "a" / "b", folder / "a"):
+        path.chmod(0o500)
+
+
+def leave_links(folder, outside):
+    (folder / "file").symlink_to(outside / "file")
+    (folder / "folder").symlink_to(outside)
+    (folder / "nowhere").symlink_to(folder / "nothing")
+    (folder / "round").symlink_to(folder)
+
+
+def leave_odd_files(folder, outside):
+    os.mkfifo(folder / "pipe")
+    with socket.socket(socket.AF_UNIX) as named:
+        named.bind(str(folder / "s"))
+    for name in (b"\xff", b"a\nb", b"-rf", b"*"):
+        os.close(os.open(os.fsencode(folder) + b"/" + name, os.O_CREAT))
+
+
+LEAVE = [each for name, each in sorted(globals().items()) if name.startswith("leave_")]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has none of these")
+@pytest.mark.parametrize("leave", LEAVE, ids=lambda leave: leave.__name__)
+def test_whatever_is_left_is_removed_and_nothing_else(monkeypatch, tmp_path, leave):
+    monkeypatch.chdir(tmp_path)  # a socket's name is to be short
+    outside, folder = tmp_path / "outside", Path("x")
+    for path in (outside, folder):
+        path.mkdir()
+    (outside / "file").write_text("kept")
+    outside.chmod(0o711)
+    try:
+        leave(folder, outside)
+        module.remove(folder)
+        assert not folder.exists()
+        assert (outside / "file").read_text() == "kept"
+        assert outside.stat().st_mode & 0o777 == 0o711
+    finally:
+        subprocess.run(["rm", "-rf", folder], check=True)
+
+
+def test_removing_what_is_no_folder_does_nothing(tmp_path):
+    (tmp_path / "file").write_text("kept")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "file").write_text("kept")
+    (tmp_path / "link").symlink_to(tmp_path / "folder")
+    for name in ("nothing", "file", "link"):
+        module.remove(tmp_path / name)
+    module.remove(str(tmp_path / "nothing"))
+    assert (tmp_path / "file").exists() and (tmp_path / "folder" / "file").exists()
+
+
+@pytest.mark.parametrize("error", [RecursionError, MemoryError, OSError, ValueError])
+def test_what_cannot_be_removed_stays_and_nothing_is_raised(tmp_path, monkeypatch, error):
+    def fail(*what, **how):
+        raise error
+
+    (tmp_path / "x" / "y").mkdir(parents=True)
+    monkeypatch.setattr(module, "_flatten", fail)
+    monkeypatch.setattr(module.shutil, "rmtree", fail)
+    module.remove(tmp_path / "x")

@@ -1,7 +1,9 @@
 """The notebook is found whatever its file is called, and its cells whatever an editor took away."""
 
+import io
 import json
 import random
+import zipfile
 
 import nbformat
 import pytest
@@ -9,8 +11,9 @@ from nbformat.v4 import new_code_cell, new_markdown_cell
 from nbgrader.api import Gradebook
 from toy_course import LAB, RIGHT, answered, cell_of, hand_in, make_course, released
 
+from moe_labs.course.collect import collect
 from moe_labs.course.given import Given
-from moe_labs.course.handed_in import Unreadable
+from moe_labs.course.handed_in import COLLECTED, Unreadable
 from moe_labs.course.limits import Limits
 from moe_labs.course.restore import RestoreMarks
 from moe_labs.course.submission import read_submission
@@ -74,16 +77,109 @@ def test_of_two_notebooks_the_labs_own_answered_one_is_graded(course):
     )
 
 
+def collected(course, student, *downloads):
+    """Collect downloads, each a dictionary from a file as Canvas calls it to its content."""
+    for files in downloads:
+        with zipfile.ZipFile(course.parent / "download.zip", "w") as archive:
+            for name, content in files.items():
+                content = content if isinstance(content, bytes) else as_bytes(content)
+                archive.writestr(f"{student}_{name}", content)
+        collect(course, LAB, course.parent / "download.zip")
+
+
+def in_a_zip(notebook):
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as archive:
+        archive.writestr("work/toy.ipynb", as_bytes(notebook))
+    return data.getvalue()
+
+
+def softmax_in(course, student):
+    return cell_of(found(course, student)[0][NAME], "softmax").source
+
+
+WRONG = "def softmax(x):\n    return x"
+
+
+@pytest.mark.parametrize("later", ["7_9_toy.ipynb", "7_9_toy-1.ipynb", "7_9_a.ipynb", "7_9_a.zip"])
+@pytest.mark.parametrize("earlier", ["7_8_toy.ipynb", "LATE_7_8_z.ipynb", "7_8_a.zip"])
+@pytest.mark.parametrize("kind", ["the same cells", "an answer less", "a cell less"])
+def test_what_was_handed_in_last_is_graded(course, earlier, later, kind):
+    student = "".join(filter(str.isalnum, earlier + later + kind))
+    first, second = answered(course, softmax=WRONG), answered(course)
+    if kind == "an answer less":
+        cell_of(second, "mixture").source = cell_of(released(course), "mixture").source
+    elif kind == "a cell less":
+        del second.cells[0]
+    first, second = (
+        {name: in_a_zip(notebook) if name.endswith("zip") else notebook}
+        for name, notebook in ((earlier, first), (later, second))
+    )
+    collected(course, student, first, second)
+    assert softmax_in(course, student) == RIGHT["softmax"]
+    assert any("several notebooks" in remark for remark in found(course, student)[2])
+    collected(course, student, first)
+    assert softmax_in(course, student) == WRONG
+    by_hand = answered(course, softmax=f"{WRONG} + 0")
+    hand_in(course, student, by_hand, "mended.ipynb")
+    assert softmax_in(course, student) == f"{WRONG} + 0"
+    collected(course, student, second)
+    assert softmax_in(course, student) == RIGHT["softmax"]
+
+
+@pytest.mark.parametrize("scrap", ["a few cells", "damaged", "of another lab"])
+def test_a_scrap_that_came_later_is_not_graded(course, scrap):
+    later = nbformat.v4.new_notebook(cells=released(course).cells[:2])
+    if scrap == "damaged":
+        later = as_bytes(answered(course))[:-50]
+    elif scrap == "of another lab":
+        later = nbformat.v4.new_notebook(cells=[new_code_cell("1")])
+    student = f"scrap{scrap.replace(' ', '')}"
+    collected(course, student, {"7_8_toy.ipynb": answered(course)}, {"7_9_toy.ipynb": later})
+    assert softmax_in(course, student) == RIGHT["softmax"]
+
+
+def test_that_the_platform_calls_it_late_is_told(course):
+    late = "handed in late, the platform says"
+    collected(course, "late", {"LATE_7_8_toy.ipynb": answered(course), "LATE_7_9_data.csv": b""})
+    _, others, remarks = found(course, "late")
+    assert remarks[0].startswith(late)
+    assert list(others) == ["data.csv"]
+    collected(course, "late", {"LATE_7_8_toy.ipynb": answered(course, softmax=WRONG)})
+    assert any(remark.startswith(late) for remark in found(course, "late")[2])
+    collected(course, "late", {"7_8_toy.ipynb": answered(course)})
+    assert not any(remark.startswith(late) for remark in found(course, "late")[2])
+
+
+ODD = [
+    *(b"", b"{}", b"[]", b"\xff", b"[" * 100_000, b'{"name": "", "number": null, "files": []}'),
+    b'{"name": "", "number": null, "files": {}}',
+    b'{"name": "a", "number": 3, "files": {}}',
+    b'{"name": "a", "number": null, "files": {"toy.ipynb": {"collection": "1", "late": []}}}',
+    b'{"name": "a", "number": null, "files": {"toy.ipynb": {"collection": 1e999, "late": true}}}',
+    b'{"name": "ODD10", "number": null, "files": {"\\udc80": {"collection": 9, "late": true}}}',
+]
+
+
+@pytest.mark.parametrize("number", range(len(ODD)))
+def test_any_note_of_what_was_collected_will_do(course, number):
+    written(course, f"odd{number}", {NAME: as_bytes(answered(course)), COLLECTED: ODD[number]})
+    assert softmax_in(course, f"odd{number}") == RIGHT["softmax"]
+    collected(course, f"odd{number}", {"7_8_toy.ipynb": answered(course, softmax=WRONG)})
+    assert softmax_in(course, f"odd{number}") == WRONG
+
+
 @pytest.mark.parametrize(
     ("files", "message"),
     [
         ({"readme.txt": b"see mail"}, "file missing: expected toy.ipynb"),
+        ({"a.zip": b"PK\3\4"}, "file missing: expected toy.ipynb; a.zip cannot be unpacked"),
         ({NAME: b"no notebook"}, "not a notebook: toy.ipynb"),
         ({NAME: b'{"cells": [{"cell_type": "code", "source": "1"}]}'}, "another notebook"),
     ],
 )
 def test_what_is_not_the_lab_is_told(course, files, message):
-    student = message[:8]
+    student = "".join(files) + message[:8]
     written(course, student, files)
     with pytest.raises(Unreadable, match=message):
         found(course, student)

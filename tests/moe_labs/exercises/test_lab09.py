@@ -253,3 +253,4 @@ WRONG = {
 @pytest.mark.usefixtures("spark")
 class TestLab09(MutationTests):
     lab, right, wrong = lab09, RIGHT, WRONG
+    by_night = ("standardise", "score_at_home")  # on Spark

@@ -94,9 +94,19 @@ def small(monkeypatch, tmp_path):
             session.stop()
 
 
+# In these two, answers meet later cells most; all ten take many minutes, even with few images.
+QUICK = ("07", "08")
+
+
 @pytest.mark.slow
 @pytest.mark.alone
-@pytest.mark.parametrize("number", LABS)
+@pytest.mark.parametrize(
+    "number",
+    [
+        pytest.param(number, marks=[] if number in QUICK else [pytest.mark.nightly])
+        for number in LABS
+    ],
+)
 def test_as_handed_out(number):
     run(LABS[number])
 

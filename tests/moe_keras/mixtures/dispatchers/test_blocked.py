@@ -91,6 +91,65 @@ def test_steps_are_those_of_the_dense_one(name):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
 
 
+def of_sequences(make_expert, dispatch):
+    """A model of sequences of any length, routed whole."""
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((None, 4))
+    gate = keras.Sequential([keras.layers.GlobalAveragePooling1D(), moe.TopKGate(2, 1)])
+    mixture = moe.SparseMoE([make_expert() for _ in range(2)], gate, dispatch=dispatch)
+    outputs = mixture(keras.layers.Masking()(inputs))
+    if len(outputs.shape) > 2:
+        outputs = keras.layers.GlobalMaxPooling1D()(outputs)
+    return keras.Model(inputs, outputs)
+
+
+SEQUENCES = {
+    "read whole": lambda: keras.layers.LSTM(3),
+    "answered one by one": lambda: keras.layers.LSTM(3, return_sequences=True),
+    "answered by shorter ones": lambda: keras.layers.Conv1D(3, 2),
+    "with dropout": lambda: keras.Sequential([dense(), keras.layers.Dropout(0.5, seed=1)]),
+}
+
+
+@pytest.mark.parametrize("name", SEQUENCES)
+def test_tokens_may_have_sizes_that_are_known_only_when_it_runs(name):
+    models = [of_sequences(SEQUENCES[name], way) for way in ("blocked", "grouped")]
+    x = normal(6, 5, 4, seed=2).copy()
+    x[1, 3:] = 0  # padding
+    blocked, grouped = (model.predict(x, verbose=0) for model in models)
+    np.testing.assert_allclose(blocked, grouped, rtol=1e-5, atol=1e-6)
+    for model in models:
+        model.compile(keras.optimizers.SGD(0.1), "mse", jit_compile=False)
+        model.fit(x, np.ones_like(blocked), batch_size=6, epochs=2, verbose=0)
+        model.predict(x[:, :4], verbose=0)  # another length
+    if name == "with dropout":
+        return  # which drops other units
+    for a, b in zip(*[model.get_weights() for model in models], strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="others know all sizes where they compile")
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("name", ["answered by shorter ones", "with dropout"])
+def test_a_graph_of_tensorflow_for_any_size(name, compiled):
+    import tensorflow as tf
+
+    model, x = of_sequences(SEQUENCES[name], "blocked"), normal(6, 5, 4, seed=2)
+
+    @tf.function(input_signature=[tf.TensorSpec((None, None, 4))], jit_compile=compiled)
+    def gradient(x):
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(model(x) ** 2)
+        return tape.gradient(loss, model.trainable_weights)
+
+    for length in (5, 3):
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(model(x[:, :length]) ** 2)
+        expected = tape.gradient(loss, model.trainable_weights)
+        for a, b in zip(gradient(x[:, :length]), expected, strict=True):
+            np.testing.assert_allclose(to_numpy(a), to_numpy(b), rtol=1e-4, atol=1e-5)
+
+
 class Noisy(keras.layers.Layer):
     """w x, with dropout, and what it answered last."""
 

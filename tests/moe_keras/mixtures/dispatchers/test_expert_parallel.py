@@ -51,7 +51,8 @@ def test_each_group_is_dispatched_by_its_capacity(groups, size, num_experts, fac
     found = outputs(tokens, indices, num_experts, dispatch, weights)
     for g in range(groups):
         own = slice(g * size, (g + 1) * size)
-        slots = min(np.ceil(factor * size * k / num_experts), size)
+        there = (indices[own] >= 0).any(axis=1).sum()  # tokens that chose an expert
+        slots = min(np.ceil(factor * there * k / num_experts), there)
         expected = np.zeros((size, 2))
         for e in range(num_experts):
             queue = [(j, t) for j in range(k) for t in range(size) if indices[own][t, j] == e]
@@ -77,6 +78,42 @@ def test_what_is_kept_is_told():
     )
     kept = mixture.route(np.ones((4, 1), "float32"))["kept"]
     assert to_numpy(kept)[:, 0].tolist() == [True, False, True, False]
+
+
+def test_padding_of_a_group_takes_no_slot_and_gives_none():
+    # Two groups of four tokens and half a slot a token: two for the first group, all of which is
+    # there, and ceil(0.5 * 2) = 1 for the second one, the first half of which is padding.
+    mixture = moe.SparseMoE(
+        experts(1), GivenGate([[0]] * 8, 1), ExpertParallelDispatcher(2, capacity_factor=0.5)
+    )
+    tokens, mask = np.arange(1.0, 9.0)[:, None], np.array([1, 1, 1, 1, 0, 0, 1, 1], bool)
+    kept = to_numpy(mixture.route(tokens, mask=mask)["kept"])[:, 0]
+    assert np.flatnonzero(kept).tolist() == [0, 1, 6]
+    assert to_numpy(mixture(tokens, mask=mask))[:, 0].tolist() == [1, 2, 0, 0, 0, 0, 7, 0]
+
+
+@pytest.mark.parametrize("mask", [[0, 0, 1, 1], [1, 0, 0, 0], [0, 0, 0, 0], [1, 1, 1, 1]])
+@pytest.mark.parametrize("factor", [0.3, 0.5, 1.0])
+def test_one_group_keeps_what_the_capacity_keeps(mask, factor):
+    tokens, gate = np.ones((4, 1), "float32"), GivenGate([[0, 1], [1, 0], [0, 1], [1, 0]], 2)
+    kept, other = (
+        to_numpy(moe.SparseMoE(experts(2), gate, way).route(tokens, np.array(mask, bool))["kept"])
+        for way in (ExpertParallelDispatcher(1, factor), CapacityDispatcher(factor))
+    )
+    np.testing.assert_array_equal(kept, other)
+
+
+def test_slots_of_a_batch_of_unknown_size_are_those_of_a_known_one():
+    mixture = moe.SparseMoE(
+        [keras.layers.Rescaling(10.0)], moe.TopKGate(1, 1), ExpertParallelDispatcher(2, 0.35)
+    )
+    inputs = keras.Input((6, 1))
+    model = keras.Model(inputs, mixture(keras.layers.Masking()(inputs)))
+    x = np.arange(12, dtype="float32").reshape(2, 6, 1)  # of which the first is padding
+    # ceil(0.35 * 5) = 2 slots, and ceil(0.35 * 6) = 3.
+    expected = [0, 10, 20, 0, 0, 0, 60, 70, 80, 0, 0, 0]
+    for found in (model.predict(x, verbose=0), to_numpy(mixture(x, mask=x[..., 0] != 0))):
+        np.testing.assert_allclose(found.ravel(), expected, rtol=1e-5)
 
 
 def test_tokens_that_do_not_divide():

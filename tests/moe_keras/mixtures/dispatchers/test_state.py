@@ -81,6 +81,7 @@ class Counting(keras.layers.Layer):
         return outputs
 
 
+BY_NIGHT = [pytest.mark.slow, pytest.mark.nightly]
 EXPERTS = {
     "batch normalization": normalized,
     "of images": convolutional,
@@ -110,12 +111,20 @@ def reference():
     return {name: after_a_step(make, "grouped", "eager") for name, make in EXPERTS.items()}
 
 
-@pytest.mark.parametrize("name", EXPERTS)
+# Of the others a compiled step takes long to compile.
+COMPILED = ("batch normalization", "of one's own")
+CASES = [(d, w, name) for d in DISPATCHERS for w in WAYS for name in EXPERTS]
+
+
 @pytest.mark.parametrize(
-    ("dispatch", "way"),
-    [(d, w) for d in DISPATCHERS for w in WAYS if (d, w) != ("grouped", "eager")],
+    ("dispatch", "way", "name"),
+    [
+        pytest.param(d, w, name, marks=[] if w != "XLA" or name in COMPILED else BY_NIGHT)
+        for d, w, name in CASES
+        if (d, w) != ("grouped", "eager")
+    ],
 )
-def test_a_step_is_the_same(name, dispatch, way, reference):
+def test_a_step_is_the_same(dispatch, way, name, reference):
     found, _ = after_a_step(EXPERTS[name], dispatch, way)
     for a, b in zip(found, reference[name][0], strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
