@@ -33,7 +33,7 @@ lab: $(STAMP)  ## open JupyterLab on the students' copies
 
 PARALLEL := --numprocesses=auto --maxprocesses=4 --dist=loadgroup
 
-test: lint  ## everything: linter, all tests, and the labs against their stored outputs
+test: lint  ## linter, all tests but the nightly ones, and the labs against their stored outputs
 	$(RUN) pytest -m "not nightly" $(PARALLEL)
 	$(RUN) moe_labs check
 

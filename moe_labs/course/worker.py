@@ -102,7 +102,7 @@ def _put_beside(folder, files):
             OSError,
             ValueError,
             RecursionError,
-        ):  # too long or deep, or a folder's name as well
+        ):  # too long, too deep, a folder's too
             continue
 
 
