@@ -16,6 +16,7 @@ collect_ignore = [
     "moe_keras/distribution/two_devices.py",
     "layer_contract.py",
     "mutations.py",
+    "nested_folders.py",
     "peers/swiglu_experts.py",
     "public_layers.py",
     "recipes.py",

@@ -11,6 +11,7 @@ from unittest import mock
 import nbformat
 import pytest
 from nbgrader.api import Gradebook
+from nested_folders import nest
 from toy_course import LAB, OUT_OF, answered, cell_of, hand_in, make_course, marks, released
 
 from moe_labs.course import autograde as module
@@ -277,17 +278,6 @@ def test_a_gradebook_that_somebody_else_writes_to_is_told(tmp_path):
     other.close()
 
 
-def nest(folder, name, depth):
-    """Make folders in each other, however long the path gets."""
-    here = os.open(folder, os.O_RDONLY)
-    for _ in range(depth):
-        os.mkdir(name, dir_fd=here)
-        below = os.open(name, os.O_RDONLY, dir_fd=here)
-        os.close(here)
-        here = below
-    os.close(here)
-
-
 @pytest.fixture
 def scratch_folders(tmp_path, monkeypatch):
     """Where `autograde` makes its folder; emptied even where it could not."""
@@ -309,7 +299,7 @@ def test_what_one_leaves_behind_stops_nobody(course, scratch_folders):
     def worker(scratch):
         (scratch / "box").mkdir()
         kind = (scratch / "handed-in" / f"{LAB}.ipynb").read_text()
-        nest(scratch / "box", *ENDLESS.get(kind, ("d", 1)))
+        os.close(nest(scratch / "box", *ENDLESS.get(kind, ("d", 1))))
         leave(scratch, "no notebook")
 
     results = graded(worker, course=course)
@@ -324,7 +314,7 @@ def test_folders_without_end_are_handed_in(course, scratch_folders):
         hand_in_long_ago(course, student)
     try:
         for student, (name, depth) in ENDLESS.items():
-            nest(submitted / student / LAB, name, depth)
+            os.close(nest(submitted / student / LAB, name, depth))
         for resume in (False, True):
             results = graded(
                 lambda scratch: leave(scratch, "no notebook"), course=course, resume=resume

@@ -6,21 +6,11 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from nested_folders import nest
 
 from moe_labs.course import confine
 
 INFINITE = float("inf")
-
-
-def nest(folder, name, depth):
-    """Make folders in each other, however long the path gets; a descriptor of the last."""
-    here = os.open(folder, os.O_RDONLY)
-    for _ in range(depth):
-        os.mkdir(name, dir_fd=here)
-        below = os.open(name, os.O_RDONLY, dir_fd=here)
-        os.close(here)
-        here = below
-    return here
 
 
 def write(folder, name, size):

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from nested_folders import nest
 
 from moe_labs.course import sandbox as module
 from moe_labs.course.limits import Limits
@@ -278,17 +279,6 @@ def test_a_long_name_of_the_temporary_folder_is_gone_round(monkeypatch, tmp_path
     monkeypatch.setattr(module.os, "access", lambda *what: False)
     with pytest.raises(OSError, match="set TMPDIR to a shorter one"):
         module.short_temporary_folder()
-
-
-def nest(folder, name, depth):
-    """Make folders in each other, however long the path gets; a descriptor of the last."""
-    here = os.open(folder, os.O_RDONLY)
-    for _ in range(depth):
-        os.mkdir(name, dir_fd=here)
-        below = os.open(name, os.O_RDONLY, dir_fd=here)
-        os.close(here)
-        here = below
-    return here
 
 
 def leave_deep(folder, outside):
