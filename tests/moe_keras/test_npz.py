@@ -203,7 +203,7 @@ def test_numbers_are_read_after_the_headers_were_checked(tmp_path):
 
     with pytest.raises(ValueError, match="too large"):
         read_npz(path, ADVICE, check)
-    assert seen == {"x_train": ((10**7,), np.dtype("uint8"))}
+    assert seen == {"x_train": ((10**7,), np.dtype("uint8"), True)}
 
 
 @pytest.mark.parametrize("what", ["a folder", "a link to nowhere", "not ours"])
