@@ -28,11 +28,13 @@ def changed(layer, name, make):
         use = _USES[key]
         use.count += 1
     mine = vars(_MINE).setdefault(key, [])
-    mine.append(make(mine[-1] if mine else use.original))
     try:
-        yield
+        mine.append(make(mine[-1] if mine else use.original))
+        try:
+            yield
+        finally:
+            mine.pop()
     finally:
-        mine.pop()
         if not mine:
             del vars(_MINE)[key]
         with _LOCK:

@@ -41,7 +41,9 @@ def collect_downloads(
     folder: Folder,
     assignment: Annotated[str, typer.Argument(help="A lab, such as 01_natural_or_artificial.")],
     download: Annotated[Path, typer.Argument(help="A platform's zip file, or a folder.")],
-    limit: Annotated[int, typer.Option(min=1, help="MB that there may be, unpacked.")] = 2000,
+    limit: Annotated[
+        int, typer.Option(min=1, help="MB: each student's files, and all unpacked.")
+    ] = 2000,
 ):
     """Sort what Moodle or Canvas gives you into the course's folder 'submitted'."""
     from moe_labs.course.collect import collect
