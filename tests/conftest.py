@@ -31,6 +31,12 @@ hypothesis.settings.register_profile("same", derandomize=True)
 hypothesis.settings.load_profile("same")
 
 
+def pytest_make_parametrize_id(val, argname):
+    """Name bytes by their argument: a zip file's bytes hold the time, and tests that differ in
+    name from one process to the next cannot be shared out among them."""
+    return argname if isinstance(val, bytes) else None
+
+
 @pytest.fixture
 def rng():
     """A generator of the test's own."""

@@ -21,7 +21,7 @@ def examples():
                 yield pytest.param(section, count, code, id=f"{guide} {section} {count}")
 
 
-@pytest.mark.parametrize(("section", "place", "code"), examples())
+@pytest.mark.parametrize(("section", "place", "code"), list(examples()))
 def test_example(section, place, code, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     scope = {}
