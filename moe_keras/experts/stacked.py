@@ -115,11 +115,6 @@ class StackedMLP(ExpertSet):
         return [(*input_shape[:-1], units)] * len(self)
 
     def build(self, input_shape):
-        if len(input_shape) < 3 or input_shape[0] not in (None, len(self)):
-            raise ValueError(
-                f"Expected inputs of shape ({len(self)}, S, ..., D), a group of rows an expert. "
-                f"Received: shape {tuple(input_shape)}"
-            )
         features = input_shape[-1]
         units = self.units or features
         hidden = self.intermediate_dim
@@ -164,6 +159,11 @@ class StackedMLP(ExpertSet):
         return layer(hidden)
 
     def call(self, inputs):
+        if len(inputs.shape) < 3 or inputs.shape[0] not in (None, len(self)):
+            raise ValueError(
+                f"Expected inputs of shape ({len(self)}, S, ..., D), a group of rows an expert. "
+                f"Received: shape {tuple(inputs.shape)}"
+            )
         if len(inputs.shape) > 3:
             *axes, features = ops.shape(inputs)
             answers = self.call(ops.reshape(inputs, (axes[0], math.prod(axes[1:]), features)))

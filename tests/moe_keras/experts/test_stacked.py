@@ -45,10 +45,24 @@ def test_built_by_a_call():
     assert layer.compute_output_shape((2, 7, 5)) == (2, 7, 5)
 
 
+@pytest.mark.parametrize("built", [False, True])
 @pytest.mark.parametrize("shape", [(5, 8), (3, 4, 8), (1, 4, 8)])
-def test_a_group_for_each_expert(shape):
+def test_a_group_for_each_expert(shape, built):
+    experts = StackedMLP(2, 16)
+    if built:
+        experts.build((2, None, 8))
     with pytest.raises(ValueError, match=r"Expected inputs of shape \(2, S, \.\.\., D\)"):
-        StackedMLP(2, 16)(np.ones(shape))
+        experts(np.ones(shape))
+
+
+@pytest.mark.parametrize("shape", [(None, 4), (7, 4), (None, 3, 4), (2, None, 4), (2, 5, 3, 4)])
+def test_weights_follow_the_features_alone(shape):
+    """So experts can be built ahead of their mixture, for the rows that it will see."""
+    experts = StackedMLP(2, 16)
+    experts.build(shape)
+    assert experts.kernel_1.shape == (2, 4, 16)
+    mixture = DenseMoE(experts, SoftmaxGate(2))
+    assert mixture(np.ones((7, 4), "float32")).shape == (7, 4)
 
 
 def test_no_activity_regularizer():
