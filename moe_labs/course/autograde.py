@@ -239,8 +239,7 @@ def _outcome(path, failure):
         if path.stat().st_size < LONGEST_RESULT:
             found = json.loads(path.read_text(encoding="utf-8"))
             said = None if found["failure"] is None else str(found["failure"])
-            # So begins what it says of itself; the rest is of the file (`Unreadable`).
-            ours = said is not None and said.startswith(NOT_GRADED)
+            ours = found["ours"] is True
             if ours and "MemoryError" in said:
                 said = f"memory limit: grading it took more than {WORKER_MB} MB"
             return {"failure": said, "ours": ours, "notes": [str(note) for note in found["notes"]]}

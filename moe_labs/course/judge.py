@@ -22,11 +22,13 @@ from nbgrader.preprocessors import NbGraderPreprocessor
 from nbgrader.utils import determine_grade, is_grade, is_solution
 
 from moe_labs.course import answers
-from moe_labs.course.closure import closure, statements, used
+from moe_labs.course.closure import closure
 from moe_labs.course.execute import copy_files
 from moe_labs.course.given import DEFINES
 from moe_labs.course.handed_in import one_line
+from moe_labs.course.names import used
 from moe_labs.course.sandbox import python_module, remove
+from moe_labs.course.statements import statements
 
 APART = "JudgedApart"
 TIME = "time limit"

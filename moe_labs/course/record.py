@@ -9,6 +9,7 @@ from nbformat.v4 import new_markdown_cell
 from nbgrader.api import Comment, Grade
 from nbgrader.preprocessors import AssignLatePenalties, SaveAutoGrades
 
+from moe_labs.course.clean import harmless
 from moe_labs.course.gradebook import open_gradebook, telling
 from moe_labs.course.handed_in import one_line
 from moe_labs.course.marks_table import Result, now
@@ -130,7 +131,8 @@ def _explain(released, target, failure):
 def remarks_cell(remarks):
     """What the grading has to say, as a cell of the executed copy and of the feedback."""
     lines = [one_line(remark).replace("<", "&lt;").replace("`", "'") for remark in remarks]
-    return new_markdown_cell("\n".join(["**From the grading**", "", *(f"- {x}" for x in lines)]))
+    text = "\n".join(["**From the grading**", "", *(f"- {line}" for line in lines)])
+    return new_markdown_cell(harmless(text))
 
 
 def _notes(notes, submission):

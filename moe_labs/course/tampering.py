@@ -5,7 +5,8 @@ import re
 
 from IPython.core.inputtransformer2 import TransformerManager
 
-from moe_labs.course.closure import magic, names_of
+from moe_labs.course.names import names_of
+from moe_labs.course.statements import magic
 from moe_labs.exercises.exercise import COURSE_WORD
 
 LAB = re.compile(r"lab\d\d\Z")

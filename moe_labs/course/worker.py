@@ -1,7 +1,9 @@
 """Grade one submission in a process of its own, which `autograde.py` starts."""
 
+import hashlib
 import json
 import logging
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -28,10 +30,11 @@ from moe_labs.course.handed_in import Unreadable, one_line
 from moe_labs.course.judge import JudgeApart, judged_apart
 from moe_labs.course.left_out import LEFT_OUT, left_out
 from moe_labs.course.limits import Limits
-from moe_labs.course.record import RAW, remarks_cell
+from moe_labs.course.record import NOT_GRADED, RAW, remarks_cell
 from moe_labs.course.restore import RestoreMarks
 from moe_labs.course.sandbox import Sandbox
 from moe_labs.course.submission import read_submission
+from moe_labs.exercises.exercise import COURSE_WORD
 
 STUDENT = "student"  # in the scratch course: names of students are no names of folders
 
@@ -40,6 +43,7 @@ def main():
     """Read the order from the command line, and leave `result.json` in the scratch folder."""
     die_with_parent()
     order = json.loads(sys.argv[1])
+    os.environ.update(word_of_assignment(os.environ, order["assignment"]))
     scratch = Path(order["scratch"])
     limits = Limits(**order["limits"])
     sandbox = Sandbox(scratch / "box", order["isolate"], limits)
@@ -49,13 +53,26 @@ def main():
         return
     try:
         grade(scratch, order["assignment"], sandbox, notes)
-        failure = None
+        failure, ours = None, False
     except Unreadable as error:
-        failure = str(error)
+        failure, ours = str(error), False
     except Exception as error:  # whatever was handed in, the class goes on
-        failure = f"could not be graded: {type(error).__name__}: {one_line(error, 200)}"
-    result = {"failure": failure, "notes": [one_line(note) for note in notes]}
+        failure, ours = f"{NOT_GRADED}: {type(error).__name__}: {one_line(error, 200)}", True
+    result = {"failure": failure, "ours": ours, "notes": [one_line(note) for note in notes]}
     (scratch / "result.json").write_text(json.dumps(result), encoding="utf-8")
+
+
+def word_of_assignment(environment, assignment):
+    """The course's word as it is for one lab: whoever learns it there knows no other lab's.
+
+    >>> word_of_assignment({"MOE_KERAS_GRADING": "secret"}, "lab")
+    {'MOE_KERAS_GRADING': '7971f63bb7d060bb'}
+    >>> word_of_assignment({}, "lab")
+    {}
+    """
+    if not (word := environment.get(COURSE_WORD)):
+        return {}
+    return {COURSE_WORD: hashlib.sha256(f"{word}\0{assignment}".encode()).hexdigest()[:16]}
 
 
 def calibrate(scratch, assignment, sandbox):
@@ -98,11 +115,7 @@ def _put_beside(folder, files):
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data)
-        except (
-            OSError,
-            ValueError,
-            RecursionError,
-        ):  # too long, too deep, a folder's too
+        except (OSError, ValueError, RecursionError):  # too long, too deep, a folder's too
             continue
 
 

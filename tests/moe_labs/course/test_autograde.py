@@ -84,8 +84,15 @@ def graded(worker, **more):
 
 NAMES = ["ada", "[b]", "{c}", "a\nb", "=1+1", "*", "é", "-x", "x" * 120, "\udc80"]
 LEFT = [
-    *(b"", b"[]", b"{}", b'{"failure": 3, "notes": [[], "[/b]\\u0000"]}', b"\xff", b"[" * 9000),
-    b'{"failure": null, "notes": []}',
+    *(
+        b"",
+        b"[]",
+        b"{}",
+        b'{"failure": 3, "ours": 1, "notes": [[], "[/b]\\u0000"]}',
+        b"\xff",
+        b"[" * 9000,
+    ),
+    b'{"failure": null, "ours": false, "notes": []}',
 ]
 
 
@@ -131,9 +138,10 @@ def hand_in_long_ago(course, student, text="{}"):
         os.utime(path, (10**9, 10**9))
 
 
-def leave(scratch, failure):
+def leave(scratch, failure, ours=False):
     """What a worker does: leave a result."""
-    (scratch / "result.json").write_text(json.dumps({"failure": failure, "notes": []}))
+    result = {"failure": failure, "ours": ours, "notes": []}
+    (scratch / "result.json").write_text(json.dumps(result))
 
 
 def raise_in_it(error):
@@ -147,9 +155,11 @@ THE_FILES = ["not a notebook: toy.ipynb (it has no cells)", "file missing: expec
 THE_FILES += ["another notebook: could not be graded.ipynb", "too large: 600 MB"]
 SAID = "could not be graded: "
 OURS = {
-    "no space": lambda scratch: leave(scratch, f"{SAID}OSError: [Errno 28] No space left"),
-    "no memory": lambda scratch: leave(scratch, f"{SAID}RuntimeError: MemoryError"),
-    "a fault": lambda scratch: leave(scratch, f"{SAID}ValueError: a fault"),
+    "no space": lambda scratch: leave(
+        scratch, f"{SAID}OSError: [Errno 28] No space left", ours=True
+    ),
+    "no memory": lambda scratch: leave(scratch, f"{SAID}RuntimeError: MemoryError", ours=True),
+    "a fault": lambda scratch: leave(scratch, f"{SAID}ValueError: a fault", ours=True),
     "killed": lambda scratch: "grading ended with status -9",
     "too slow": lambda scratch: "time limit: 600 seconds for the whole lab",
     "nothing": lambda scratch: None,

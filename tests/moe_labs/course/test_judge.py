@@ -14,11 +14,12 @@ from nbformat.v4 import new_code_cell
 from toy_course import LAB, RIGHT, answered, lab, make_course
 
 from moe_labs.course.answers import Answers, CannotCross, Channel, Ended, decode, encode
-from moe_labs.course.closure import closure, statements
+from moe_labs.course.closure import closure
 from moe_labs.course.judge import judged_apart
 from moe_labs.course.judging import RemoteAnswer, judge
 from moe_labs.course.limits import Limits
 from moe_labs.course.sandbox import Sandbox, isolation_problem
+from moe_labs.course.statements import statements
 
 KINDS = st.sampled_from(["<f4", "<f8", "<i8", "|b1", "|u1", "<c16", "<U3", ">f4"])
 ARRAY = KINDS.flatmap(lambda kind: arrays.arrays(kind, arrays.array_shapes(min_dims=0, min_side=0)))
