@@ -564,7 +564,7 @@ best_possible = np.eye(NUM_EXPERTS)[np.arange(10) % NUM_EXPERTS]  # two experts 
 rows = {"untrained gate": {m: f"{v:.2f}" for m, v in describe(untrained).items()}}
 for name in objectives:
     rows[name] = {m: "{:.2f} [{:.2f}, {:.2f}]".format(*v) for m, v in measured[name].items()}
-rows["largest mutual information"] = {m: f"{v:.2f}" for m, v in describe(best_possible).items()}
+rows["best possible"] = {m: f"{v:.2f}" for m, v in describe(best_possible).items()}
 pd.DataFrame(rows).T
 
 # %% [markdown]
@@ -689,7 +689,7 @@ for name, (mean, low, high) in intervals.items():
     print(f"{name}: {mean:.2f} % [{low:.2f}, {high:.2f}]")
     for measure, (mean, low, high) in measured[name].items():
         print(f"{name}, {measure}: {mean:.2f} [{low:.2f}, {high:.2f}]")
-print(f"mutual information, largest possible: {describe(best_possible)['mutual information']:.2f}")
+print(f"mutual information, best possible: {describe(best_possible)['mutual information']:.2f}")
 print(f"parameters: {networks['cooperative', 0].count_params():,}")
 
 # %% tags=["verdicts"]

@@ -575,11 +575,6 @@ for key, network in networks.items():
     guesses = network.predict(digits.x_test, batch_size=500, verbose=0).argmax(axis=1)
     test_accuracy[key] = 100 * (guesses == digits.y_test).mean()
 results = {kind: mean_interval([test_accuracy[kind, seed] for seed in SEEDS]) for kind in KINDS}
-minus_soft = {
-    kind: mean_interval([test_accuracy[kind, s] - test_accuracy["soft", s] for s in SEEDS])
-    for kind in KINDS[1:]
-}
-in_points = "{:+.2f} [{:+.2f}, {:+.2f}]"
 parameters = {kind: networks[kind, 0].count_params() for kind in KINDS}
 pd.DataFrame(
     {
@@ -587,17 +582,10 @@ pd.DataFrame(
             "parameters": f"{parameters[kind]:,}",
             "multiplications, one image": f"{cost[kind]:,}",
             "test accuracy (95 % interval)": "{:.2f} % [{:.2f}, {:.2f}]".format(*results[kind]),
-            "points minus soft, seed by seed": in_points.format(*minus_soft[kind])
-            if kind != "soft"
-            else "",
         }
         for kind in KINDS
     }
 ).T
-
-# %% [markdown]
-# The last column compares networks of one seed, which saw the same batches. Only where its interval
-# leaves out 0 do three seeds tell a kind from soft.
 
 # %% tags=["nbval-ignore-output"]
 for title, kinds in {
@@ -617,8 +605,6 @@ for title, kinds in {
 print(f"data: {digits.label}, {len(digits.y_test):,} test images")
 for kind, (mean, low, high) in results.items():
     print(f"{kind}: {mean:.2f} % [{low:.2f}, {high:.2f}]")
-    if kind != "soft":
-        print(f"{kind} minus soft, seed by seed: {in_points.format(*minus_soft[kind])}")
     print(f"{kind}, parameters: {parameters[kind]:,}")
     print(f"{kind}, multiplications: {cost[kind]:,}, of these {in_experts[kind]:,} in experts")
 at = dict(zip(TEMPERATURES, range(len(TEMPERATURES)), strict=True))
