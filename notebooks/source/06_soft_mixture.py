@@ -225,7 +225,7 @@ vectors = tokens[:, :1]  # five samples of one token
 said = gate(vectors)
 outputs = ops.stack([expert(vectors[:, 0]) for expert in stack], axis=1)
 soft_answer, dense_answer = layer(vectors), DenseMoE(stack, gate)(vectors)
-weights_are_one = bool(ops.all(said["dispatch"] == 1))
+weights_are_one = np.allclose(said["dispatch"], 1, atol=1e-6)
 collapses = np.allclose(soft_answer, dense_answer, atol=1e-5) and np.allclose(
     soft_answer[:, 0], one_token(said["logits"][:, 0], outputs), atol=1e-5
 )
