@@ -82,8 +82,8 @@ def opened_out(parts):
 
 def plain(name, longest=LONGEST_NAME):
     """A name that can be a folder's, on every system and for nbgrader."""
-    plain = FORBIDDEN.sub("-", unicodedata.normalize("NFC", name)).strip(" .")
-    return plain[:longest].strip(" .") or "unnamed"
+    allowed = FORBIDDEN.sub("-", unicodedata.normalize("NFC", name)).strip(" .")
+    return allowed[:longest].strip(" .") or "unnamed"
 
 
 def folded(name):

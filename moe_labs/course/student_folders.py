@@ -68,6 +68,7 @@ def _same(one, other):
 
 
 def collected_before(path):
+    """What a student's note says of earlier collections, or None where there is none to read."""
     try:
         return read_collected(plain_bytes(path, LONGEST_NOTE))
     except OSError:
