@@ -12,13 +12,17 @@ def output_shape(layer, input_shape):
     """Shape of what any layer or model makes of `input_shape`; the layer is built on the way.
 
     A symbolic call is the one way to build that works for every layer: a custom layer or model
-    may have no `build` and no `compute_output_shape` of its own.
+    may have no `build` and no `compute_output_shape` of its own. It leaves no node on the layer:
+    in a file, a Functional model's places of a layer are counted from its first call.
 
     >>> output_shape(keras.layers.Dense(3), (None, 4))
     (None, 3)
     """
     inputs = keras.tree.map_shape_structure(keras.KerasTensor, input_shape)
-    return keras.tree.map_structure(lambda tensor: tuple(tensor.shape), layer(inputs))
+    calls_before = len(layer._inbound_nodes)
+    outputs = layer(inputs)
+    del layer._inbound_nodes[calls_before:]
+    return keras.tree.map_structure(lambda tensor: tuple(tensor.shape), outputs)
 
 
 def serialize(layer):

@@ -94,6 +94,40 @@ def test_a_cloned_model_keeps_layers_together(name):
     np.testing.assert_allclose(outputs(clone), outputs(model), atol=1e-6)
 
 
+# Mixtures that hold a layer.
+HOLDING = {
+    "expert": lambda x: moe.DenseMoE([x, dense()], moe.SoftmaxGate(2)),
+    "two experts": lambda x: moe.DenseMoE(twice(x), moe.SoftmaxGate(2)),
+    "frozen": lambda x: moe.DenseMoE([moe.FrozenExpert(x), dense()], moe.SoftmaxGate(2)),
+    "sparse": lambda x: moe.SparseMoE([dense(), x], moe.TopKGate(2, top_k=1)),
+    "asked for all": lambda x: moe.SparseMoE(
+        [dense(), dense()], moe.TopKGate(2, top_k=1), shared_experts=[x]
+    ),
+    "base of a cascade": lambda x: moe.CascadeMoE(x, [dense()]),
+    "in a gate": lambda x: moe.DenseMoE([dense(), dense()], moe.GroupGate(x, [[0, 1], [2]])),
+    "in a mixture inside": lambda x: moe.DenseMoE(
+        [moe.DenseMoE([x, dense()], moe.SoftmaxGate(2)), dense()], moe.SoftmaxGate(2)
+    ),
+}
+
+
+@pytest.mark.parametrize("by_itself_first", [True, False])
+@pytest.mark.parametrize("name", HOLDING)
+def test_a_layer_called_by_itself_and_inside_a_mixture_is_loaded_as_one(
+    name, by_itself_first, tmp_path
+):
+    layer = dense()
+    mixture = HOLDING[name](layer)
+    inputs = keras.Input((5,))
+    order = [layer, mixture] if by_itself_first else [mixture, layer]
+    model = keras.Model(inputs, [called(inputs) for called in order])
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert len(loaded.weights) == len(model.weights)
+    for found, expected in zip(loaded(ROWS), model(ROWS), strict=True):
+        np.testing.assert_array_equal(to_numpy(found), to_numpy(expected))
+
+
 def test_nothing_is_known_after_an_error():
     layer = built(moe.DenseMoE(twice(dense()), moe.SoftmaxGate(2)))
     config = layer.get_config()

@@ -94,8 +94,8 @@ def small(monkeypatch, tmp_path):
             session.stop()
 
 
-# In these two, answers meet later cells most; all ten take many minutes, even with few images.
-QUICK = ("07", "08")
+# In this one answers meet later cells most; all ten take many minutes, even with few images.
+BY_DAY = ("07",)
 
 
 @pytest.mark.slow
@@ -103,7 +103,7 @@ QUICK = ("07", "08")
 @pytest.mark.parametrize(
     "number",
     [
-        pytest.param(number, marks=[] if number in QUICK else [pytest.mark.nightly])
+        pytest.param(number, marks=[] if number in BY_DAY else [pytest.mark.nightly])
         for number in LABS
     ],
 )
