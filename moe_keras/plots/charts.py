@@ -101,7 +101,8 @@ def lines(series, title, *, source, x_label, y_label, reference=None):
         reference: a value of y to compare with, drawn as a dashed line.
 
     Returns:
-        Picture. Each line has a marker and a line style of its own besides its color.
+        Picture. Each line has a marker and a line style of its own besides its color. Where all x
+        are whole, as counts are, so are the ticks.
 
     Raises:
         ValueError: if an x and its y differ in length or are empty.
@@ -128,6 +129,8 @@ def lines(series, title, *, source, x_label, y_label, reference=None):
     if reference is not None:
         axes.axhline(reference, linestyle="--", linewidth=1, color="#555555")
     axes.set(xlabel=x_label, ylabel=y_label)
+    if all(np.equal(np.mod(x, 1), 0).all() for x, _ in series.values()):
+        axes.xaxis.get_major_locator().set_params(integer=True)
     axes.set_ylim(0, 1.05 * axes.dataLim.y1)  # the highest point clear of the frame
     # As many ticks at any height: labels that widen after the layout push the axis's name out.
     axes.yaxis.get_major_locator().set_params(nbins=6)

@@ -1,6 +1,6 @@
 """Models against each other: what they cost, and whether they know how sure to be."""
 
-from itertools import combinations
+from itertools import combinations, cycle
 
 import numpy as np
 
@@ -27,6 +27,7 @@ def labeled_points(points, title, *, source, x_label, y_label):
     """
     if not points:
         raise ValueError("Expected one point or more. Received: none")
+    color_of = dict(zip(points, cycle(COLORS), strict=False))
     figure, axes = new_figure(title, source, (8, max(3.6, 1.4 + 0.27 * len(points))))
     for index, (name, (x, y, *interval)) in enumerate(points.items()):
         low, high = interval or (y, y)
@@ -39,7 +40,7 @@ def labeled_points(points, title, *, source, x_label, y_label):
             y,
             yerr=[[y - low], [high - y]] if interval else None,
             fmt=MARKERS[index % len(MARKERS)],
-            color=COLORS[index % len(COLORS)],
+            color=color_of[name],
             capsize=3,
         )
     axes.set(xlabel=x_label, ylabel=y_label)
@@ -60,7 +61,12 @@ def labeled_points(points, title, *, source, x_label, y_label):
             textcoords="axes fraction",
             va="center",
             fontsize=8,
-            arrowprops={"arrowstyle": "-", "color": "#999999", "linewidth": 0.6, "shrinkB": 4},
+            arrowprops={
+                "arrowstyle": "-",
+                "color": color_of[name],  # a line may pass close to another's point
+                "linewidth": 0.6,
+                "shrinkB": 4,
+            },
         )
     parts = "; ".join(f"{name} ({x:.4g}, {y:.4g})" for name, (x, y, *_) in points.items())
     alt = f"Points, {title}. {x_label} and {y_label}: {parts}. Data: {source}."

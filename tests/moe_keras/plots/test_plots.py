@@ -297,3 +297,19 @@ def test_reliability_draws_a_diagonal_and_tells_the_gap():
 def test_reliability_refuses_arrays_that_do_not_fit():
     with pytest.raises(ValueError, match="as many confidences"):
         plots.reliability({"a": ([0.5], [0.5, 1.0], [1, 1])}, "T", source="s")
+
+
+@pytest.mark.parametrize(
+    "xs", [[[1, 2, 3, 4]], [[4, 6, 8, 12, 24]], [[1.0, 2.0], [1.0, 3.0]], [[0]]]
+)
+def test_lines_over_counts_have_whole_ticks(xs):
+    series = {f"line {number}": (x, np.ones(len(x))) for number, x in enumerate(xs)}
+    figure = plots.lines(series, "Loads", source=SOURCE, x_label="epoch", y_label="load").figure
+    ticks = figure.axes[0].get_xticks()
+    assert np.array_equal(ticks, np.round(ticks))
+
+
+def test_lines_over_measures_may_have_ticks_between():
+    series = {"line": ([0.5, 0.6], [1, 2])}
+    figure = plots.lines(series, "Loads", source=SOURCE, x_label="share", y_label="load").figure
+    assert len(figure.axes[0].get_xticks()) > 2
