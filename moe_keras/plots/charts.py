@@ -82,7 +82,7 @@ def training_curves(histories, title, *, source, metric="accuracy"):
                 )
                 ends.append(f"{name}, {part} {history[key][-1]:.3f}")
     axes.set(xlabel="epoch", ylabel=metric)
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    _tick_whole_numbers(axes.xaxis)
     axes.grid(alpha=0.3)
     figure.legend(loc="outside right center", fontsize=8)
     alt = f"Line chart, {title}. {metric} in the last epoch: {'; '.join(ends)}. Data: {source}."
@@ -130,7 +130,7 @@ def lines(series, title, *, source, x_label, y_label, reference=None):
         axes.axhline(reference, linestyle="--", linewidth=1, color="#555555")
     axes.set(xlabel=x_label, ylabel=y_label)
     if all(np.equal(np.mod(x, 1), 0).all() for x, _ in series.values()):
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        _tick_whole_numbers(axes.xaxis)
     axes.set_ylim(0, 1.05 * axes.dataLim.y1)  # the highest point clear of the frame
     # As many ticks at any height: labels that widen after the layout push the axis's name out.
     axes.yaxis.get_major_locator().set_params(nbins=6)
@@ -184,3 +184,8 @@ def intervals(values, title, *, source, label, reference=None):
         f"{name} {v:.2f} [{low:.2f}, {high:.2f}]" for name, (v, low, high) in values.items()
     )
     return Picture(figure, title, f"Intervals, {title}, {label}: {parts}. Data: {source}.")
+
+
+def _tick_whole_numbers(axis):
+    # One tick will do: for more, a single epoch would get fractions around it.
+    axis.get_major_locator().set_params(integer=True, min_n_ticks=1)

@@ -309,6 +309,13 @@ def test_lines_over_counts_have_whole_ticks(xs):
     assert np.array_equal(ticks, np.round(ticks))
 
 
+@pytest.mark.parametrize("epochs", [1, 2, 30])
+def test_epochs_are_whole(epochs):
+    history = {"a": {"accuracy": [0.5] * epochs}}
+    ticks = plots.training_curves(history, "Training", source=SOURCE).figure.axes[0].get_xticks()
+    assert np.array_equal(ticks, np.round(ticks))
+
+
 def test_lines_over_measures_may_have_ticks_between():
     series = {"line": ([0.5, 0.6], [1, 2])}
     figure = plots.lines(series, "Loads", source=SOURCE, x_label="share", y_label="load").figure
