@@ -55,8 +55,13 @@ class Sandbox:
     references: bool = True
 
     def make_folders(self):
-        for folder in (self.work, self.sockets, self.box / "home", self.box / "tmp"):
+        cache = self.keras_home / "datasets"
+        for folder in (self.work, self.sockets, cache, self.box / "tmp"):
             folder.mkdir(parents=True, exist_ok=True)
+        # Keras reads nothing from a cache that it may not write to, nor unpacks into one.
+        with contextlib.suppress(OSError):  # a cache of somebody else's
+            for file in filter(Path.is_file, (keras_home() / "datasets").glob("*")):
+                (cache / file.name).symlink_to(file.resolve())
 
     @property
     def work(self):
@@ -66,6 +71,11 @@ class Sandbox:
     @property
     def sockets(self):
         return self.box / "k"
+
+    @property
+    def keras_home(self):
+        """Keras's folder, in which it finds what has been downloaded on this computer."""
+        return self.box / "home" / ".keras"
 
     def command(self, command):
         """The command that runs another one confined."""
@@ -99,7 +109,7 @@ class Sandbox:
             "IPYTHONDIR": str(self.box / "home" / ".ipython"),
             "MPLCONFIGDIR": str(self.box / "home" / ".matplotlib"),
             "JUPYTER_RUNTIME_DIR": str(self.sockets),
-            "KERAS_HOME": str(keras_home()),
+            "KERAS_HOME": str(self.keras_home),
             "MOE_KERAS_LAB": "quick",
             "TF_CPP_MIN_LOG_LEVEL": "3",
         }

@@ -53,6 +53,25 @@ def test_the_environment_has_no_secret(box, monkeypatch):
     assert "'MOE_KERAS_LAB': 'quick'" in said
 
 
+@pytest.mark.parametrize("isolate", [False, pytest.param(True, marks=ISOLATED)])
+def test_keras_finds_what_has_been_downloaded_and_changes_none_of_it(
+    box, isolate, monkeypatch, tmp_path
+):
+    downloaded = tmp_path / "keras" / "datasets"
+    (downloaded / "unpacked").mkdir(parents=True)
+    (downloaded / "digits.npz").write_text("all there")
+    monkeypatch.setenv("KERAS_HOME", str(downloaded.parent))
+    asked = """
+from pathlib import Path
+from moe_common.keras_home import keras_home
+datasets = keras_home() / "datasets"
+(datasets / "new").mkdir()
+print(sorted(path.name for path in datasets.iterdir()), (datasets / "digits.npz").read_text())
+"""
+    assert run(box, asked, isolate) == "['digits.npz', 'new'] all there"
+    assert sorted(path.name for path in downloaded.iterdir()) == ["digits.npz", "unpacked"]
+
+
 def test_answers_alone_do_not_know_the_courses_word(box, monkeypatch):
     monkeypatch.setenv("MOE_KERAS_GRADING", "w0rd")
     ask = "import os; print(os.environ.get('MOE_KERAS_GRADING'))"
