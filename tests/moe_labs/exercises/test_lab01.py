@@ -1,9 +1,11 @@
 """Mutation tests of lab 01, with answers that its declarations do not list."""
 
+import copy
 import functools
 
 import keras
 import numpy as np
+import pandas as pd
 import pytest
 import tensorflow as tf
 from keras import layers, ops
@@ -95,6 +97,11 @@ class Apart(layers.Layer):
         return x - ops.mean(x, axis=0, keepdims=True)
 
 
+class BlackOrWhite(layers.Layer):
+    def call(self, x):
+        return x // 255
+
+
 class Cut(layers.Layer):
     def call(self, x):
         return ops.stop_gradient(x)
@@ -109,6 +116,11 @@ def wide(p, ids, n):
     for column, class_id in enumerate(ids):
         result[:, class_id] = p[:, column]
     return result
+
+
+def wide_by_ranks(p, ids, n):
+    """Sorted twice: right where the order of ids is its own inverse."""
+    return wide(p[:, np.argsort(np.argsort(ids))], sorted(ids), n)
 
 
 def mix(w, o):
@@ -145,6 +157,24 @@ class StillTrainable(layers.Layer):
 
     def call(self, images):
         return ops.stop_gradient(self.expert(images, training=False))
+
+
+class FirstAnswer(FrozenByHand):
+    """Whatever it is shown, it says what it said first."""
+
+    said = None
+
+    def call(self, inputs):
+        if self.said is None:
+            self.said = super().call(inputs)
+        return self.said
+
+
+def without_dropout(expert):
+    kept = [layer for layer in expert.layers if not isinstance(layer, layers.Dropout)]
+    model = keras.Sequential([keras.Input(expert.input_shape[1:]), *kept])
+    model.trainable = False
+    return model
 
 
 def frozen_copy(expert):
@@ -207,6 +237,17 @@ class GateOfGates(layers.Layer):
         return ops.stack([gate(self.hidden(features)) for gate in self.gates], axis=1)
 
 
+class EinsumGate(layers.Layer):
+    def __init__(self, num_classes, num_experts):
+        super().__init__()
+        self.dense = layers.EinsumDense(
+            "bd,dce->bce", (num_classes, num_experts), bias_axes="ce", activation="softmax"
+        )
+
+    def call(self, features):
+        return self.dense(features)
+
+
 class SharedGate(layers.Layer):
     def __init__(self, num_classes, num_experts):
         super().__init__()
@@ -249,6 +290,11 @@ def new_gate(gate, said):
     return combine(PerClassGate(said[0].shape[1], 2), said)
 
 
+def frozen_gate(gate, said):
+    gate.trainable = False
+    return combine(gate, said)
+
+
 def interval(a, b, ddof=0, z=1.96):
     d = a.astype(float) - b
     margin = z * d.std(ddof=ddof) / np.sqrt(len(d))
@@ -260,6 +306,20 @@ def interval_in_a_loop(a, b):
     mean = sum(d) / len(d)
     error = (sum((x - mean) ** 2 for x in d) / len(d) / len(d)) ** 0.5
     return [mean, mean - 1.96 * error, mean + 1.96 * error]
+
+
+def interval_by_counts(a, b):
+    only_a, only_b, n = (a & ~b).sum(), (b & ~a).sum(), len(a)
+    mean = (only_a - only_b) / n
+    margin = 1.96 * np.sqrt(only_a + only_b - (only_a - only_b) ** 2 / n) / n
+    return mean, mean - margin, mean + margin
+
+
+def interval_about_0(a, b):
+    """By the root of the mean square, which is no standard deviation unless the mean is 0."""
+    d = a.astype(float) - b
+    margin = 1.96 * np.sqrt((d**2).mean() / len(d))
+    return d.mean(), d.mean() - margin, d.mean() + margin
 
 
 def verdict(low, high):
@@ -274,6 +334,12 @@ RIGHT = {
         cnn_without_input,
         lambda n: cnn_without_input(n, layers.Softmax(), last=None),
         OwnCNN,
+        lambda n: cnn(
+            n,
+            layers.RandomFlip(),
+            layers.Rescaling(1 / 255),
+            middle=[layers.SeparableConv2D(8, 3), layers.LayerNormalization()],
+        ),
     ],
     "to_group": [
         group,
@@ -281,6 +347,8 @@ RIGHT = {
         lambda y: np.isin(y, ARTIFICIAL),
         lambda y: [0 if label in NATURAL else 1 for label in y],
         lambda y: ops.cast(ops.logical_or(y < 2, y > 7), "int32"),
+        lambda y: y % 8 < 2,
+        lambda y: pd.Series(y).isin(ARTIFICIAL).astype(int),
     ],
     "spread": [
         wide,
@@ -289,6 +357,8 @@ RIGHT = {
         lambda p, ids, n: [
             [row[ids.index(c)] if c in ids else 0 for c in range(n)] for row in p.tolist()
         ],
+        lambda p, ids, n: pd.DataFrame(p, columns=ids).reindex(columns=range(n), fill_value=0),
+        lambda p, ids, n: wide(p[:, np.argsort(ids)], sorted(ids), n),
     ],
     "mixture": [
         mix,
@@ -297,6 +367,8 @@ RIGHT = {
         lambda w, o: tf.reduce_sum(tf.expand_dims(w, -1) * o, axis=1),
         lambda w, o: sum(w[:, e, None] * o[:, e] for e in range(o.shape[1])),
         lambda w, o: [ops.matmul(w[i], o[i]) for i in range(len(o))],
+        lambda w, o: ops.matmul(ops.transpose(o, (0, 2, 1)), ops.expand_dims(w, 2))[..., 0],
+        lambda w, o: layers.Dot(axes=1)([ops.convert_to_tensor(w), ops.convert_to_tensor(o)]),
     ],
     "hard_switch": [
         switch,
@@ -304,13 +376,22 @@ RIGHT = {
         lambda g, n, a: tf.where(tf.argmax(g, axis=1)[:, None] == 0, n, a),
         lambda g, n, a: np.array([n[i] if g[i, 0] > g[i, 1] else a[i] for i in range(len(n))]),
         lambda g, n, a: [n[i] if g[i, 0] >= 0.5 else a[i] for i in range(len(n))],
+        lambda g, n, a: ops.round(g[:, :1]) * n + ops.round(g[:, 1:]) * a,
+        lambda g, n, a: ops.where(ops.argmax(ops.convert_to_tensor(g), 1)[:, None] == 0, n, a),
     ],
-    "freeze": [FrozenExpert, FrozenByHand, frozen_copy],
+    "freeze": [
+        FrozenExpert,
+        FrozenByHand,
+        frozen_copy,
+        without_dropout,
+        lambda expert: layers.Lambda(lambda images: expert(images, training=False)),
+    ],
     "ImportanceGate": [
         gate_class(lambda z: ops.softmax(z, axis=-1)),
         gate_class(ops.softmax, kernel_initializer="zeros"),
         GateWithBuild,
         GateOfGates,
+        EinsumGate,
     ],
     "assemble": [
         combine,
@@ -318,17 +399,20 @@ RIGHT = {
         lambda gate, said: ops.sum(
             gate(ops.concatenate(said, axis=1))["probabilities"] * ops.stack(said, axis=-1), axis=-1
         ),
+        lambda gate, said: Combine()(ops.softmax(gate(ops.hstack(said))["logits"]), said),
     ],
     "paired_interval": [
         interval,
         lambda a, b: np.array(interval(a, b, ddof=1)),
         interval_in_a_loop,
         lambda a, b: tuple(map(np.float32, interval(a, b))),
+        interval_by_counts,
     ],
     "judge": [
         verdict,
         lambda low, high: "cannot tell" if low <= 0 <= high else "better" if low > 0 else "worse",
         lambda low, high: ["cannot tell", "better", "worse"][int(low > 0) - int(high < 0)],
+        lambda low, high: "cannot tell" if low * high <= 0 else "better" if low > 0 else "worse",
     ],
 }
 
@@ -354,6 +438,13 @@ WRONG = {
         lambda n: cnn(max(n, 10)),
         lambda n: [layers.Dense(n)],
         lambda n: layers.Dense(n),
+        functools.cache(cnn),
+        lambda n: cnn(n) if n > 2 else cnn(1, last="sigmoid"),
+        lambda n: keras.Sequential([cnn(n, last="relu"), layers.Softmax()]),
+        lambda n: keras.Sequential([cnn(n), layers.Dropout(0.5)]),
+        lambda n: cnn(n, layers.Rescaling(1 / 127.5, offset=-127.5)),
+        lambda n: cnn(n, BlackOrWhite()),
+        lambda n: cnn(n, middle=[layers.Conv2D(8, 3, trainable=False)]),
     ],
     "to_group": [
         lambda y: np.isin(y, [0, 1, 2, 8, 9]).astype(int) + np.isin(y, [3]),
@@ -370,6 +461,9 @@ WRONG = {
         lambda y: int(group(y).sum()),
         lambda y: np.zeros(len(y)),
         lambda y: 1 - 2 * group(y),
+        lambda y: ~group(y),
+        lambda y: np.resize(group(y[:10]), len(y)),
+        lambda y: group(y) * np.isin(np.arange(len(y)), np.unique(y, return_index=True)[1]),
     ],
     "spread": [
         lambda p, ids, n: wide(p[:, ::-1], ids, n),
@@ -385,6 +479,7 @@ WRONG = {
         lambda p, ids, n: np.eye(n)[wide(p, ids, n).argmax(axis=1)],
         lambda p, ids, n: np.exp(wide(p, ids, n)) / np.exp(wide(p, ids, n)).sum(1)[:, None],
         lambda p, ids, n: wide(p, ids, max(ids) + 1),
+        wide_by_ranks,
     ],
     "mixture": [
         lambda w, o: mix(w[:, ::-1], o),
@@ -403,6 +498,8 @@ WRONG = {
         lambda w, o: mix(ops.sort(w), o),
         lambda w, o: ops.softmax(mix(w, o)),
         lambda w, o: mix(w, o) * 0 + ops.mean(mix(w, o), axis=0),
+        lambda w, o: mix(w[:, :4], o[:, :4]),
+        lambda w, o: mix(2 * ops.stop_gradient(w) - w, o),  # the gradient has the wrong sign
     ],
     "hard_switch": [
         lambda g, n, a: ops.where(g[:, :1] > 0.3, n, a),
@@ -421,6 +518,9 @@ WRONG = {
         ),
         lambda g, n, a: np.asarray(switch(g, n, a)).round(),
         lambda g, n, a: ops.concatenate([n, a], axis=1),
+        lambda g, n, a: ops.where(
+            g[:, :1] * ops.max(n, 1, keepdims=True) > g[:, 1:] * ops.max(a, 1, keepdims=True), n, a
+        ),
     ],
     "freeze": [
         lambda expert: expert,
@@ -436,6 +536,7 @@ WRONG = {
         lambda expert: lambda images: expert(images, training=False),
         lambda expert: expert.get_weights(),
         first_expert,
+        FirstAnswer,
     ],
     "ImportanceGate": [
         gate_class(softmax_over_everything),
@@ -479,6 +580,9 @@ WRONG = {
         lambda gate, said: combine(gate, [np.asarray(part) for part in said]),
         lambda gate, said: ops.argmax(combine(gate, said), axis=-1),
         lambda gate, said: said[0],
+        frozen_gate,
+        lambda gate, said: combine(lambda joined: FrozenExpert(gate)(joined), said),
+        lambda gate, said: combine(copy.deepcopy(gate), said),
     ],
     "paired_interval": [
         lambda a, b: interval(a, b, z=1.645),
@@ -495,6 +599,8 @@ WRONG = {
         lambda a, b: (np.median(a.astype(int) - b), *interval(a, b)[1:]),
         lambda a, b: (a.sum() - b.sum(), *interval(a, b)[1:]),
         lambda a, b: (0.1, 0.057, 0.143),
+        interval_about_0,
+        lambda a, b: interval(a[a | b], b[a | b]),
     ],
     "judge": [
         lambda low, high: "better" if low > 0.01 else "worse" if high < -0.01 else "cannot tell",
@@ -509,6 +615,9 @@ WRONG = {
         lambda low, high: verdict(low, high).replace("cannot tell", "can't tell"),
         lambda low, high: verdict(round(low, 2), round(high, 2)),
         lambda low, high: [verdict(low, high)],
+        lambda low, high: (
+            "cannot tell" if np.sign(low) != np.sign(high) else "better" if low > 0 else "worse"
+        ),
         lambda low, high: None if verdict(low, high) == "cannot tell" else verdict(low, high),
     ],
 }
@@ -540,6 +649,10 @@ class TestLab01(MutationTests):
     def test_numpy_in_a_gate_is_told(self, capsys):
         lab01.ImportanceGate.check(gate_class(lambda z: ops.softmax(z).numpy()))
         assert "no .numpy()" in capsys.readouterr().out
+
+    def test_what_a_variable_lacks_is_told(self, capsys):
+        lab01.hard_switch.check(lambda g, n, a: ops.where(ops.argmax(g, 1)[:, None] == 0, n, a))
+        assert "gate = ops.convert_to_tensor(gate)" in capsys.readouterr().out
 
     def test_networks_without_input_are_built_for_the_lab(self):
         for make in (cnn_without_input, OwnCNN):

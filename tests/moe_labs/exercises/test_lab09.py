@@ -4,6 +4,7 @@ import struct
 
 import keras
 import numpy as np
+import pandas as pd
 import pytest
 from keras import ops
 from mutations import MutationTests
@@ -11,6 +12,8 @@ from pyspark.ml import Pipeline
 from pyspark.ml.feature import StandardScaler
 from pyspark.ml.linalg import Vectors, VectorUDT
 from pyspark.sql import functions as F
+from scipy.stats import entropy
+from sklearn.metrics import precision_recall_fscore_support
 
 from moe_labs.exercises import lab09
 
@@ -41,6 +44,11 @@ def spread_by_one_hot(said, labels, num_classes):
 
 def spread_by_keras(said, labels, num_classes):
     return ops.matmul(ops.cast(said, "float32"), ops.one_hot(labels, num_classes))
+
+
+def spread_but_0(said, labels, num_classes):
+    """Class 0 counts as no class."""
+    return spread(said, labels, num_classes) * (np.arange(num_classes) > 0)
 
 
 def mixture(weights, said):
@@ -104,6 +112,11 @@ def scaled_by_hand(train, frame):
     return frame.withColumn("scaled", divided("features"))
 
 
+def scaled_by_label(train, frame):
+    """Joined by the label, which many rows share."""
+    return frame.join(scaled_by_spark(train, frame).select("label", "scaled"), "label")
+
+
 SAYS = "array_position(probabilities[cluster], array_max(probabilities[cluster])) - 1"
 
 
@@ -134,14 +147,60 @@ def score_by_join(answers):
     return rows.join(right, "cluster", "left").withColumn("accuracy", share)
 
 
+def score_by_inner_join(answers):
+    rows = answers.groupBy("cluster").agg(F.count("*").alias("rows"))
+    right = answers.where(f"{SAYS} = label").groupBy("cluster").count()
+    return rows.join(right, "cluster").withColumn("accuracy", F.col("count") / F.col("rows"))
+
+
+LAST_OF_TIES = "array_max(transform(probabilities[cluster], (p, c) -> struct(p, c))).c"
+
+
+def scores_by_sklearn(counts, zero_division=0):
+    true, said = np.divmod(np.repeat(np.arange(counts.size), counts.ravel()), len(counts))
+    return precision_recall_fscore_support(
+        true, said, labels=range(len(counts)), zero_division=zero_division
+    )[:3]
+
+
 RIGHT = {
-    "read_header": [read_header, read_header_by_struct, read_header_by_numpy],
-    "standardise": [scaled_by_spark, scaled_by_a_pipeline, scaled_by_hand],
-    "spread": [spread, spread_by_one_hot, spread_by_keras],
-    "score_at_home": [score_by_sql, score_in_python, score_by_join],
-    "mixture": [mixture, mixture_by_loop, mixture_by_keras],
-    "gate_loss": [gate_loss, gate_loss_by_keras],
-    "scores": [scores, scores_by_counts],
+    "read_header": [
+        read_header,
+        read_header_by_struct,
+        read_header_by_numpy,
+        lambda d: (d[2], np.array(read_header(d)[1], float)),
+    ],
+    "standardise": [
+        scaled_by_spark,
+        scaled_by_a_pipeline,
+        scaled_by_hand,
+        lambda train, frame: scaled_by_spark(train, frame.repartition(4)).orderBy(F.rand()),
+    ],
+    "spread": [
+        spread,
+        spread_by_one_hot,
+        spread_by_keras,
+        lambda s, labels, n: pd.DataFrame(s, columns=labels).reindex(columns=range(n)).fillna(0),
+    ],
+    "score_at_home": [
+        score_by_sql,
+        score_in_python,
+        score_by_join,
+        lambda a: scored(a, right=f"{LAST_OF_TIES} = label"),
+    ],
+    "mixture": [
+        mixture,
+        mixture_by_loop,
+        mixture_by_keras,
+        lambda w, s: (w[:, None] @ s)[:, 0],
+    ],
+    "gate_loss": [
+        gate_loss,
+        gate_loss_by_keras,
+        lambda y, m, w, s: surprises(y, m).mean() - s * entropy(w, axis=1).mean(),
+        lambda y, m, w, s: surprises(y, m).mean() + s * np.nan_to_num(w * np.log(w)).sum() / len(w),
+    ],
+    "scores": [scores, scores_by_counts, scores_by_sklearn],
 }
 
 WRONG = {
@@ -159,6 +218,8 @@ WRONG = {
         lambda d: read_header(d)[::-1],
         lambda d: (hex(d[2]), read_header(d)[1]),
         lambda d: (d[2], np.frombuffer(d[4:], ">u4")),
+        lambda d: (d[2], np.array(read_header(d)[1], "float32")),  # too few digits
+        lambda d: (d[2], [size + 0.5 for size in read_header(d)[1]]),
     ],
     "standardise": [
         lambda train, frame: frame,
@@ -172,6 +233,10 @@ WRONG = {
         lambda train, frame: StandardScaler(inputCol="features", outputCol="scaled").fit(train),
         lambda train, frame: scaled_by_spark(train, frame).collect(),
         lambda train, frame: scaled_by_spark(train.limit(2), frame),
+        scaled_by_label,
+        lambda train, frame: scaled_by_spark(train, frame).distinct(),
+        lambda train, frame: scaled_by_spark(train, frame).dropDuplicates(["label"]),
+        lambda train, frame: scaled_by_spark(train, frame).withColumn("label", F.expr("'1'")),
     ],
     "spread": [
         lambda s, labels, n: spread(s, np.sort(labels)[::-1], n),
@@ -186,6 +251,8 @@ WRONG = {
         lambda s, labels, n: spread(s, labels - 1, n),
         lambda s, labels, n: spread(s**2, labels, n),
         lambda s, labels, n: np.maximum(spread(s, labels, n), 1e-3),
+        lambda s, labels, n: spread(s, np.minimum(labels, n - 2), n),
+        spread_but_0,
     ],
     "score_at_home": [
         lambda a: scored(a).limit(1),
@@ -201,6 +268,10 @@ WRONG = {
         lambda a: scored(a, right="array_max(probabilities[cluster]) = probabilities[0][label]"),
         lambda a: scored(a, right=SAYS.replace("[cluster]", "[label % 3]") + " = label"),
         lambda a: scored(a, right=SAYS.replace("array_max", "array_min") + " = label"),
+        score_by_inner_join,
+        lambda a: scored(a).withColumn("accuracy", F.format_number("accuracy", 4)),  # a text
+        lambda a: scored(a).withColumn("cluster", F.col("cluster").cast("string")),
+        lambda a: scored(a, right=f"nullif({SAYS} = label, false)"),  # a mean leaves out nothing
     ],
     "mixture": [
         lambda w, s: mixture(w**2, s),
@@ -216,6 +287,7 @@ WRONG = {
         lambda w, s: mixture(w, s).T,
         lambda w, s: mixture(w[::-1], s),
         lambda w, s: mixture(np.exp(w) / np.exp(w).sum(axis=1, keepdims=True), s),
+        lambda w, s: mixture(w, np.eye(s.shape[2])[s.argmax(axis=2)]),  # votes
     ],
     "gate_loss": [
         lambda y, m, w, s: gate_loss(y, m, w, 3 * s),
@@ -231,6 +303,9 @@ WRONG = {
         lambda y, m, w, s: surprises(np.sort(y), m).mean() - s * entropies(w).mean(),
         lambda y, m, w, s: np.exp(gate_loss(y, m, w, s)),
         lambda y, m, w, s: str(gate_loss(y, m, w, s)),
+        lambda y, m, w, s: gate_loss(y, m, w, s or 0.3),
+        lambda y, m, w, s: -np.log(m[:, y]).mean() - s * entropies(w).mean(),
+        lambda y, m, w, s: -np.log(np.exp(-surprises(y, m)).mean()) - s * entropies(w).mean(),
     ],
     "scores": [
         lambda c: scores(c)[:2],
@@ -246,6 +321,7 @@ WRONG = {
         lambda c: scores(np.maximum(c, 1)),
         lambda c: (*scores(c)[:2], np.full(len(c), 2 * np.trace(c) / c.sum())),
         lambda c: scores(c)[2],
+        lambda c: scores_by_sklearn(c, zero_division=1),
     ],
 }
 

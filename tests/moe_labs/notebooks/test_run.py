@@ -22,7 +22,7 @@ def test_a_lab_that_fails_does_not_keep_the_others_from_the_table(write_lab, sou
         "02_good.ipynb",
         "summary.json",
     ]
-    assert shown.getvalue().startswith("Running 2 labs: about 10 minutes on two idle cores.")
+    assert shown.getvalue().startswith("Running 2 labs: about 10 minutes on two idle cores")
     assert "LAB=01" in shown.getvalue().splitlines()[0]
     assert "stopped in cell 5" in shown.getvalue()
     assert 0.05 < results[1].gigabytes < 50
