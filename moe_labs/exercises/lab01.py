@@ -49,7 +49,7 @@ def block(filters):
 
 def _is_a_classifier(build_cnn, random):
     models = []
-    for num_classes in (10, int(random.integers(3, 9))):
+    for num_classes in (10, int(random.integers(3, 9)), 2):  # the gate is one of two classes
         model = build_cnn(num_classes)
         require_made(model, keras.Model, f"build_cnn({num_classes})")
         images = random.integers(0, 256, (4, *IMAGE)).astype("uint8")
@@ -62,15 +62,25 @@ def _is_a_classifier(build_cnn, random):
         require_shape(said, (4, num_classes), f"the output for 4 images and {num_classes} classes")
         require_probabilities(said, "the network's output")
         require_images_apart(model, images)
+        in_training = to_numpy(model(images, training=True))
+        if not np.allclose(in_training.sum(axis=-1), 1, atol=1e-3):
+            raise WrongAnswer(
+                "In training the network's output does not sum to 1: nothing may come after the "
+                "softmax, and dropout only before the last layer."
+            )
         models.append(model)
-    shapes, others = ([tuple(v.shape) for v in model.weights] for model in models)
-    # The last layer has a kernel and a bias.
-    if len(shapes) != len(others) or sum(a != b for a, b in zip(shapes, others, strict=True)) > 2:
-        raise WrongAnswer(
-            "Networks for 10 classes and for fewer must have the same layers, all but the last of "
-            "the same size: the lab copies the weights of one to the other."
-        )
-    if {id(v) for v in models[0].variables} & {id(v) for v in models[1].variables}:
+    shapes, *of_fewer = ([tuple(v.shape) for v in model.weights] for model in models)
+    for others in of_fewer:
+        # The last layer has a kernel and a bias.
+        if len(shapes) != len(others) or sum(map(tuple.__ne__, shapes, others)) > 2:
+            raise WrongAnswer(
+                "Networks for 10 classes and for fewer must have the same layers, all but the last "
+                "of the same size: the lab copies the weights of one to the other."
+            )
+    models.append(build_cnn(10))  # the lab builds several for ten classes
+    models[-1](images)
+    variables = [id(v) for model in models for v in model.variables]
+    if len(set(variables)) < len(variables):
         raise WrongAnswer(
             "Two calls share their layers: whoever trains one network would train the other too. "
             "Create the layers inside build_cnn."
@@ -91,11 +101,19 @@ def _is_a_small_cnn_that_scales_and_learns(build_cnn, random):
     kernels = [v for v in model.trainable_variables if len(v.shape) == 4]
     if not kernels:
         raise WrongAnswer("There is no convolution (Conv2D) that can learn in your network.")
+    frozen = [each.name for each in model._flatten_layers() if each.weights and not each.trainable]
+    if frozen:
+        raise WrongAnswer(f"Training cannot move {', '.join(frozen)}: leave `trainable` as it is.")
     seen = _seen_by_first_convolution(model, images)
-    if seen is not None and not 0.1 < np.ptp(seen) <= 20:
+    if seen is not None and not (np.ptp(seen) > 0.1 and np.abs(seen).max() <= 20):
         raise WrongAnswer(
             f"The first convolution sees values from {seen.min():.3g} to {seen.max():.3g}: are "
             "the pixel values, 0 to 255, scaled to about -1 to 1 by a first layer (Rescaling)?"
+        )
+    if seen is not None and len(np.unique(seen[2:])) <= 2:
+        raise WrongAnswer(
+            "The first convolution sees two values alone, so all shades between black and white are "
+            "lost: do you divide whole numbers (// for /)?"
         )
     before = to_numpy(kernels[0])
     for _ in range(2):  # a last layer of zeros hands nothing back at the first step
@@ -104,10 +122,12 @@ def _is_a_small_cnn_that_scales_and_learns(build_cnn, random):
         raise WrongAnswer(
             "Training does not move the first convolution: what cuts its gradient, or freezes it?"
         )
-    last = [v for v in model.trainable_variables if tuple(v.shape)[-1:] == (10,)]
-    for weights in last:
-        weights.assign(1000 * random.normal(size=weights.shape))
-    surest = to_numpy(model(images)).max()
+    last = [v for v in model.trainable_variables if tuple(v.shape)[-1:] == (10,)][-2:]
+    surest = 1
+    for change in (np.array, lambda drawn: -np.abs(drawn)):  # a ReLU shows below 0 alone
+        for weights in last:
+            weights.assign(change(1000 * random.normal(size=weights.shape)))
+        surest = min(surest, to_numpy(model(images)).max())
     if last and surest < 0.9:
         raise WrongAnswer(
             f"However large its last weights are, your network gives no class more than {surest:.2f}: "
@@ -150,8 +170,30 @@ def build_cnn(num_classes):
     return keras.Sequential(chain)
 
 
+def _given_variable(name):
+    """The way with a variable, as the lab hands one over; what a variable lacks is told."""
+    given_variable = variable(name)
+
+    def way(function, args, names, form):
+        try:
+            return given_variable(function, args, names, form)
+        except AttributeError as error:
+            raise WrongAnswer(
+                f"It is right on arrays, but the lab hands it a variable as well, and that lacks "
+                f"something which your code, or keras.ops, asks of `{name}`. Begin with "
+                f"{name} = tf.convert_to_tensor({name}). ({error})"
+            ) from error
+
+    return way
+
+
 def _labels(random):
-    for labels in (random.integers(10, size=4), random.permutation(10), random.choice(NATURAL, 7)):
+    """Some labels, each of them twice, and those of one group."""
+    for labels in (
+        random.integers(10, size=4),
+        random.permutation(20) % 10,
+        random.choice(NATURAL, 7),
+    ):
         yield (labels.astype("int32"),)
 
 
@@ -250,14 +292,17 @@ def _weights_and_outputs(random):
         images, experts, classes = sizes(random, 3, low, high)
         outputs = probabilities(random, images, experts, classes)
         yield probabilities(random, images, experts), outputs
-    yield numbers(random, images, experts), numbers(random, *outputs.shape)
+    images, experts, classes = sizes(random, 3, 5, 8)
+    yield numbers(random, images, experts), numbers(random, images, experts, classes)
+    # One image, as where the lab looks at the gradient.
+    yield probabilities(random, 1, experts), probabilities(random, 1, experts, classes)
 
 
 @exercise(
     marks=2,
     cases=_weights_and_outputs,
     returns=Tensor(),
-    ways=[arrays, variable("weights"), gradient("weights")],
+    ways=[arrays, _given_variable("weights"), gradient("weights")],
     mistakes=[
         (
             lambda w, o: ops.mean(o, axis=1),
@@ -295,6 +340,11 @@ def _weights_and_outputs(random):
             lambda w, o: ops.sum(ops.expand_dims(w, -1) * o, axis=2),
             "You sum over the classes: sum over axis 1, the experts.",
         ),
+        (
+            lambda w, o: ops.squeeze(mixture(w, o)),
+            "Of a single image the axis of images gets lost, and (1, C) becomes (C,): name the axis "
+            "that ops.squeeze may take away.",
+        ),
     ],
     hints=[
         "One weight an image and expert: each of the expert's class probabilities is multiplied "
@@ -311,12 +361,14 @@ def mixture(weights, outputs):
 def _gates_of_two(random):
     """Gates (B, 2), some of them nearly undecided, and what the two experts say, (B, C).
 
-    Neither the first image nor their mean decides the same way in all cases.
+    Neither the first image nor their mean decides the same way in all cases. The last case is one
+    image, as where the lab looks at the gradient.
     """
     for first, *others in (
         (0.97, 0.46, 0.53),
         (0.02, 0.46, 0.53, 0.97, 0.48, 0.56, 1, 0.9),
         (0.9, 0.02, 0.46, 0.1, 0.48),
+        (0.53,),
     ):
         column = np.array([first, *random.permutation(others)])
         said = probabilities(random, 2, len(column), int(random.integers(2, 7)))
@@ -327,7 +379,7 @@ def _gates_of_two(random):
     marks=2,
     cases=_gates_of_two,
     returns=Tensor(),
-    ways=[arrays, variable("gate")],
+    ways=[arrays, _given_variable("gate")],
     mistakes=[
         (
             lambda g, n, a: hard_switch(g[:, ::-1], n, a),
@@ -372,6 +424,11 @@ def _gates_of_two(random):
             lambda g, n, a: hard_switch(np.repeat(g.mean(0)[None], len(g), axis=0), n, a),
             "You decide once for all images: each image has its own row in the gate.",
         ),
+        (
+            lambda g, n, a: ops.squeeze(hard_switch(g, n, a)),
+            "Of a single image the axis of images gets lost, and (1, C) becomes (C,): name the axis "
+            "that ops.squeeze may take away.",
+        ),
     ],
     hints=[
         "Which column of the gate is natural? Look at what to_group calls 0.",
@@ -398,13 +455,19 @@ def _is_frozen(freeze, random):
                 layers.Dense(classes, activation="softmax"),
             ]
         )
-        images = numbers(random, 16, side, side, 1)
+        images, others = (numbers(random, count, side, side, 1) for count in (16, 5))
         expected = to_numpy(expert(images, training=False))
+        of_others = to_numpy(expert(others, training=False))
         frozen = freeze(expert)
         require_made(frozen, layers.Layer, "freeze(expert)")
         if not np.allclose(to_numpy(frozen(images, training=False)), expected, atol=1e-6):
             raise WrongAnswer("The frozen expert must give the same answers as the expert.")
         require_frozen(frozen, images)
+        said = to_numpy(frozen(others, training=False))
+        if said.shape != of_others.shape or not np.allclose(said, of_others, atol=1e-6):
+            raise WrongAnswer(
+                "Of other images the frozen expert must give its own answers as well."
+            )
         if frozen.trainable_variables:
             raise WrongAnswer(
                 "No gradient reaches the expert, but its weights may still be trained: weight decay "
@@ -448,6 +511,13 @@ def _weighs_the_experts_of_each_class(gate_class, random):
                 "Called twice, the gate gives two answers: create its layers in __init__ or build."
             )
         require_images_apart(gate, images)
+        twin = gate_class(num_classes=classes, num_experts=experts)
+        twin(images)
+        if {id(v) for v in gate.variables} & {id(v) for v in twin.variables}:
+            raise WrongAnswer(
+                "Two gates share their layers: whoever trains one would train the other too. Create "
+                "the layers in __init__ or build."
+            )
 
 
 def _learns_whom_to_trust(gate_class, random):
@@ -459,12 +529,18 @@ def _learns_whom_to_trust(gate_class, random):
     gate = gate_class(num_classes=classes, num_experts=experts)
     require_learning(gate, features, np.eye(experts, dtype="float32")[best], "gate")
     weights = to_numpy(gate(features))
+    if np.allclose(weights, to_numpy(gate(features[:, ::-1])), atol=1e-6):
+        raise WrongAnswer(
+            "The gate gives the same weights if the features are turned round: it must know which "
+            "is which."
+        )
     for feature in range(features.shape[1]):
-        changed = features + np.eye(features.shape[1], dtype="float32")[feature]
+        changed = features + np.eye(features.shape[1], dtype="float32")[feature] / 10
         # Not a bit: of a gate that is sure, a change is small.
         if np.array_equal(weights, to_numpy(gate(changed))):
             raise WrongAnswer(
-                f"The gate does not look at the whole image: feature {feature} makes no difference."
+                "The gate does not look at the whole image: a little more of "
+                f"feature {feature} makes no difference."
             )
 
 
@@ -511,12 +587,14 @@ def _trains_the_gate(assemble, random):
     _, (first, second) = list(_opinions(random))[-1]
     classes = first.shape[1]
     gate = _gate_for(random, classes)
+    # Before the answer can freeze it.
+    learns = list(gate.trainable_variables)
     model = in_network(lambda *said: assemble(gate, list(said)), (classes,), (classes,))
     expected = to_numpy(_assemble(gate, [first, second]))
     if not np.allclose(to_numpy(model([first, second])), expected, atol=1e-4):
         raise WrongAnswer("Inside a network it gives other answers than on arrays.")
     moved = train_one_step(model, [first, second], np.eye(classes)[np.arange(len(first)) % classes])
-    if not all(moved.get(variable.path) for variable in gate.trainable_variables):
+    if not all(moved.get(weights.path) for weights in learns):
         raise WrongAnswer(
             "Training does not move the gate: is it part of the model, and trainable?"
         )

@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 from moe_keras.spark import session
 from moe_labs.exercises.draws import probabilities, sizes
 from moe_labs.exercises.exercise import exercise
-from moe_labs.exercises.forms import Array, Number, Several
+from moe_labs.exercises.forms import NUMBERS, Array, Number, Several
 from moe_labs.exercises.wrong_answer import WrongAnswer
 
 
@@ -23,14 +23,16 @@ class Shape(Array):
     def read(self, value, what):
         if not hasattr(value, "__len__"):
             raise WrongAnswer(f"{what} must be a tuple; it is a {type(value).__name__}.")
-        return super().read(value, what)
+        ((_, array),) = super().read(value, what)
+        # As objects they are compared exactly: a tolerance would forgive a fraction of a thousand.
+        return [(what, array.astype(object))]
 
     def give(self, value):
         return tuple(int(size) for size in value)
 
 
 class Frame:
-    """A Spark DataFrame, of which some columns are read, its rows in the order of the first."""
+    """A Spark DataFrame, of which some columns of numbers are read, its rows sorted by them."""
 
     def __init__(self, *columns):
         self.columns = columns
@@ -45,20 +47,34 @@ class Frame:
                 f"{what} must be a DataFrame with the columns {', '.join(self.columns)}; it is "
                 f"{'one ' if hasattr(value, 'columns') else ''}{has}."
             )
-        rows = sorted(value.select(*self.columns).collect(), key=lambda row: row[0])
+        # By all columns: rows may share a label, and Spark hands them out in any order.
+        rows = sorted(
+            ([_number(v) for v in row] for row in value.select(*self.columns).collect()),
+            key=lambda row: [np.ravel(v).tolist() for v in row],
+        )
         return [
-            (f"Column `{name}` of {what[0].lower()}{what[1:]}", _numbers(row[name] for row in rows))
-            for name in self.columns
+            self._column(
+                f"Column `{name}` of {what[0].lower()}{what[1:]}", [row[i] for row in rows]
+            )
+            for i, name in enumerate(self.columns)
         ]
 
     def give(self, value):
         return value
 
+    def _column(self, what, values):
+        array = np.array(values)
+        if array.dtype.kind not in NUMBERS:
+            raise WrongAnswer(
+                f"{what} must hold numbers that the lab can go on with, of type int or double; it "
+                f"holds values of type {type(values[0]).__name__}."
+            )
+        return what, array
 
-def _numbers(column):
-    """An array of a column's values, which may be vectors; nothing is not a number."""
-    values = [np.nan if value is None else value for value in column]
-    return np.array([v.toArray() if hasattr(v, "toArray") else v for v in values])
+
+def _number(value):
+    """A value of a column, which may be a vector; nothing is not a number."""
+    return np.nan if value is None else value.toArray() if hasattr(value, "toArray") else value
 
 
 def _spark():
@@ -122,19 +138,21 @@ def read_header(data):
 
 
 def _pixels(random):
-    """Rows to learn from and others, one pixel the same in all of the first."""
+    """Rows to learn from and others, one pixel the same in all of the first.
+
+    As among digits, a label belongs to many rows; and one row is there twice.
+    """
     from pyspark.ml.linalg import Vectors
 
     rows, others, width = sizes(random, 3, low=3, high=8)
     train = random.integers(0, 256, (rows, width)).astype(float)
     new = random.integers(0, 256, (others, width)).astype(float)
     train[:, random.integers(width)] = 7
-    yield tuple(
-        _spark().createDataFrame(
-            [(i, Vectors.dense(pixels)) for i, pixels in enumerate(part)], ["label", "features"]
-        )
-        for part in (train, new)
-    )
+    frames = []
+    for part in (train, new):
+        rows = [(int(random.integers(3)), Vectors.dense(pixels)) for pixels in part]
+        frames.append(_spark().createDataFrame([*rows, rows[0]], ["label", "features"]))
+    yield tuple(frames)
 
 
 def _scaler(**how):
@@ -192,21 +210,31 @@ def standardise(train, frame):
 
 
 def _answers_of_trees(random):
-    """What trees say: label, cluster and probabilities of all trees, one cluster without rows."""
-    experts, classes = sizes(random, 2, low=3, high=5)
-    empty = random.integers(experts)
+    """What trees say: label, cluster and probabilities of all trees; some rows are there twice.
+
+    One cluster has no rows, one tree is never right and another always. Two rows differ in their
+    label alone, between two classes that are equally probable: whichever of these a tree is taken
+    to name, it is right once.
+    """
+    experts, classes = sizes(random, 2, low=4, high=6)
+    _, never, always, *others = random.permutation(experts)
+    clusters = random.choice([never, always, *others], 60)
+    clusters[:6] = others[0]
     said = random.dirichlet(np.ones(classes), (60, experts))
     said[:4] = random.dirichlet(np.full(classes, 50), (4, experts))  # the largest is small
-    clusters = random.choice(np.delete(np.arange(experts), empty), 60)
+    tied = random.choice(classes, 2, replace=False)
+    said[4:6] = 0.1 / classes + 0.45 * np.isin(np.arange(classes), tied)
     likely = said[np.arange(60), clusters].argmax(axis=1)
-    is_likely = (random.random(60) < 0.5) | (np.arange(60) < 4)
-    labels = np.where(is_likely, likely, random.integers(classes, size=60))
+    is_likely = (random.random(60) < 0.5) | (np.arange(60) < 4) | (clusters == always)
+    unlikely = (likely + random.integers(1, classes, size=60)) % classes
+    labels = np.where(is_likely & (clusters != never), likely, unlikely)
+    labels[4:6] = tied
     rows = [
         (int(label), int(cluster), [0.0], each.tolist())
         for label, cluster, each in zip(labels, clusters, said, strict=True)
     ]
     schema = "label int, cluster int, pixels array<float>, probabilities array<array<double>>"
-    yield (_spark().createDataFrame(rows, schema),)
+    yield (_spark().createDataFrame([*rows, *rows[:3]], schema),)
 
 
 def _scored(answers, right, by="cluster", accuracy=F.mean):
@@ -257,6 +285,27 @@ _SAYS = "array_position(probabilities[cluster], array_max(probabilities[cluster]
             lambda answers: _scored(answers, f"{_SAYS} - 1 = cluster"),
             "You compare with the number of the cluster: compare with the label.",
         ),
+        (
+            lambda answers: _scored(answers, f"{_SAYS} - 1 = label").where("accuracy > 0"),
+            "A cluster whose tree is never right is missing: its accuracy is 0. Such rows get lost "
+            "if you keep the right ones and join their counts: a left join would keep them.",
+        ),
+        (
+            lambda answers: _scored(answers, f"{_SAYS} - 1 = label").where("accuracy < 1"),
+            "A cluster whose tree is always right is missing: its accuracy is 1. Such rows get lost "
+            "if you keep the errors and join their counts: a left join would keep them.",
+        ),
+        (
+            lambda answers: _scored(
+                answers, "probabilities[cluster][label] = array_max(probabilities[cluster])"
+            ),
+            "Of two classes that are equally probable you count both as right. A tree names one of "
+            "them, as argmax does: the first.",
+        ),
+        (
+            lambda answers: _scored(answers.distinct(), f"{_SAYS} - 1 = label"),
+            "You drop rows that are equal: each of them is an image, and counts.",
+        ),
     ],
     hints=[
         'answers.withColumn("own", F.expr("probabilities[cluster]")) adds what the own tree says.',
@@ -273,10 +322,13 @@ def score_at_home(answers):
 
 
 def _tree_columns(random):
-    """What a tree says of its own classes, which are some of all, at first without the last."""
-    for spare in (1, 0, 0):
+    """What a tree says of its own classes, which are some of all: at first without the last one,
+    then with the first and the last."""
+    for case, spare in enumerate((1, 0, 0)):
         rows, known, more = sizes(random, 3, high=6)
         labels = np.sort(random.choice(known + more - spare, known, replace=False))
+        if case == 1:
+            labels[[0, -1]] = 0, known + more - 1
         yield probabilities(random, rows, known).astype(float), labels, known + more
     yield np.ones((rows, 1)), labels[-1:], known + more  # a cluster of one class
 

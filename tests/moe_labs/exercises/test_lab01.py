@@ -257,6 +257,12 @@ class SharedGate(layers.Layer):
         return ops.repeat(self.dense(features)[:, None], self.classes, axis=1)
 
 
+@functools.cache
+def shared_gate(num_classes, num_experts):
+    """The same layer for all who ask for these sizes."""
+    return EinsumGate(num_classes, num_experts)
+
+
 class GateOfTheMoment(layers.Layer):
     def __init__(self, num_classes, num_experts):
         super().__init__()
@@ -377,7 +383,7 @@ RIGHT = {
         lambda g, n, a: np.array([n[i] if g[i, 0] > g[i, 1] else a[i] for i in range(len(n))]),
         lambda g, n, a: [n[i] if g[i, 0] >= 0.5 else a[i] for i in range(len(n))],
         lambda g, n, a: ops.round(g[:, :1]) * n + ops.round(g[:, 1:]) * a,
-        lambda g, n, a: ops.where(ops.argmax(ops.convert_to_tensor(g), 1)[:, None] == 0, n, a),
+        lambda g, n, a: ops.where(ops.argmax(tf.convert_to_tensor(g), 1)[:, None] == 0, n, a),
     ],
     "freeze": [
         FrozenExpert,
@@ -561,6 +567,9 @@ WRONG = {
         gate_class(lambda z: ops.ones_like(z) / z.shape[-1]),
         SharedGate,
         GateOfTheMoment,
+        shared_gate,
+        gate_class(ops.softmax, look=ops.round),
+        gate_class(ops.softmax, look=ops.sort),
         PerClassGate,  # a dictionary
         lambda num_classes, num_experts: np.ones,
     ],
@@ -652,7 +661,7 @@ class TestLab01(MutationTests):
 
     def test_what_a_variable_lacks_is_told(self, capsys):
         lab01.hard_switch.check(lambda g, n, a: ops.where(ops.argmax(g, 1)[:, None] == 0, n, a))
-        assert "gate = ops.convert_to_tensor(gate)" in capsys.readouterr().out
+        assert "gate = tf.convert_to_tensor(gate)" in capsys.readouterr().out
 
     def test_networks_without_input_are_built_for_the_lab(self):
         for make in (cnn_without_input, OwnCNN):
