@@ -85,6 +85,12 @@ def _tried(answers, right, title, names):
                 problem = _problem(found, expected, f"(Tried: {_told(title, args, names)}.)")
     except Exception as error:
         return [], problem or error
+    # What was right may have been overwritten since.
+    if problem is None and any(_problem(*each, "") for each in zip(given, right, strict=True)):
+        problem = WrongAnswer(
+            "It is right at first, but a later call changes what an earlier one returned. Make a "
+            "new array or tensor in each call."
+        )
     return given, problem
 
 

@@ -380,3 +380,21 @@ def test_a_cut_gradient_earns_nothing_of_the_parts(capsys):
 
     out = said(lab05.route, lambda *args: tuple(map(np.asarray, lab05.route(*args))), capsys)
     assert "Already right" not in out and lab05.route.earned == 0
+
+
+@pytest.mark.parametrize("kept", [dict, lambda: np.zeros((3, 4))], ids=["by shape", "one"])
+def test_a_result_that_a_later_call_overwrites_is_refused(kept, capsys):
+    @exercise(
+        marks=1, cases=lambda random: ((random.normal(size=(3, 4)),) for _ in range(2)), hints=HINTS
+    )
+    def double(x):
+        """Twice x."""
+        return 2 * x
+
+    room = kept()
+
+    def answer(x):
+        buffer = room.setdefault(x.shape, np.zeros(x.shape)) if isinstance(room, dict) else room
+        return np.multiply(x, 2, out=buffer)
+
+    assert "a later call changes what an earlier one returned" in said(double, answer, capsys)
