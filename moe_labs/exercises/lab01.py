@@ -1,5 +1,6 @@
 """The exercises of lab 01, natural or artificial?"""
 
+import functools
 import re
 
 import keras
@@ -593,10 +594,20 @@ def _trains_the_gate(assemble, random):
     expected = to_numpy(_assemble(gate, [first, second]))
     if not np.allclose(to_numpy(model([first, second])), expected, atol=1e-4):
         raise WrongAnswer("Inside a network it gives other answers than on arrays.")
-    moved = train_one_step(model, [first, second], np.eye(classes)[np.arange(len(first)) % classes])
+    start, targets = gate.get_weights(), np.eye(classes)[np.arange(len(first)) % classes]
+    moved = train_one_step(model, [first, second], targets)
     if not all(moved.get(weights.path) for weights in learns):
         raise WrongAnswer(
             "Training does not move the gate: is it part of the model, and trainable?"
+        )
+    after = gate.get_weights()
+    gate.set_weights(start)
+    right = in_network(lambda *said: _assemble(gate, list(said)), (classes,), (classes,))
+    train_one_step(right, [first, second], targets)
+    if not all(map(functools.partial(np.allclose, atol=1e-4), after, gate.get_weights())):
+        raise WrongAnswer(
+            "Training moves the gate, but elsewhere than the mixture's gradient would: is a part of "
+            "it cut off?"
         )
 
 

@@ -576,6 +576,7 @@ WRONG = {
     "assemble": [
         new_gate,
         lambda gate, said: combine(gate, said, ops.stop_gradient),
+        lambda gate, said: combine(gate, said, lambda w: (w + ops.stop_gradient(w)) / 2),
         lambda gate, said: combine(gate, said, lambda w: w[:, :1]),
         lambda gate, said: combine(gate, said, lambda w: w[:1] + 0 * w),
         lambda gate, said: combine(gate, said, lambda w: w * w),
