@@ -116,6 +116,7 @@ def _is_a_small_cnn_that_scales_and_learns(build_cnn, random):
             "The first convolution sees two values alone, so all shades between black and white are "
             "lost: do you divide whole numbers (// for /)?"
         )
+    _require_look_at_all_of(model, images, random)
     before = to_numpy(kernels[0])
     for _ in range(2):  # a last layer of zeros hands nothing back at the first step
         train_one_step(model, images, np.eye(10)[[3, 1, 4, 8]])
@@ -134,6 +135,33 @@ def _is_a_small_cnn_that_scales_and_learns(build_cnn, random):
             f"However large its last weights are, your network gives no class more than {surest:.2f}: "
             "is there a second softmax, or another activation before it?"
         )
+
+
+PARTS = {
+    "upper half": np.s_[:, : IMAGE[0] // 2],
+    "lower half": np.s_[:, IMAGE[0] // 2 :],
+    "left half": np.s_[:, :, : IMAGE[1] // 2],
+    "right half": np.s_[:, :, IMAGE[1] // 2 :],
+    "red": np.s_[..., 0],
+    "green": np.s_[..., 1],
+    "blue": np.s_[..., 2],
+}
+
+
+def _require_look_at_all_of(model, images, random):
+    """Raise if the network's output is the same, to the last bit, whatever a part of an image is."""
+    for weights in model.trainable_variables:
+        if tuple(weights.shape)[-1:] == (10,):  # a last layer may start with zeros
+            weights.assign(random.normal(0, 0.1, weights.shape))
+    said = to_numpy(model(images))
+    for name, part in PARTS.items():
+        others = images.copy()
+        others[part] = random.integers(0, 256, others[part].shape)
+        if np.array_equal(to_numpy(model(others)), said):
+            raise WrongAnswer(
+                f"Your network does not look at the {name} of an image: whatever is there, its output "
+                "is the same."
+            )
 
 
 def _seen_by_first_convolution(model, images):

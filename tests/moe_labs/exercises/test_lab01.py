@@ -346,6 +346,8 @@ RIGHT = {
             layers.Rescaling(1 / 255),
             middle=[layers.SeparableConv2D(8, 3), layers.LayerNormalization()],
         ),
+        lambda n: cnn(n, layers.Lambda(lambda x: ops.image.rgb_to_grayscale(x) / 255)),
+        lambda n: cnn(n, layers.CenterCrop(28, 28), layers.Rescaling(1 / 255)),
     ],
     "to_group": [
         group,
@@ -450,6 +452,10 @@ WRONG = {
         lambda n: keras.Sequential([cnn(n), layers.Dropout(0.5)]),
         lambda n: cnn(n, layers.Rescaling(1 / 127.5, offset=-127.5)),
         lambda n: cnn(n, BlackOrWhite()),
+        *(
+            lambda n, part=part: cnn(n, layers.Lambda(lambda x: x[part] / 255))
+            for part in (np.s_[..., :1], np.s_[..., 1:], np.s_[:, :14], np.s_[:, :, 18:])
+        ),
         lambda n: cnn(n, middle=[layers.Conv2D(8, 3, trainable=False)]),
     ],
     "to_group": [
