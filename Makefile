@@ -31,7 +31,8 @@ labs: $(STAMP)  ## run every lab (LAB=01: that one); executed copies under build
 lab: $(STAMP)  ## open JupyterLab on the students' copies
 	$(RUN) jupyterlab --notebook-dir=notebooks
 
-PARALLEL := --numprocesses=auto --maxprocesses=4 --dist=loadgroup
+# A file's tests share a process, for their fixtures.
+PARALLEL := --numprocesses=auto --maxprocesses=4 --dist=loadfile
 
 test: lint  ## linter, all tests but the nightly ones, and the labs against their stored outputs
 	$(RUN) pytest -m "not nightly" $(PARALLEL)

@@ -1,7 +1,4 @@
-"""Every test, and every docstring's example, starts from the same state and leaves it so.
-
-And which tests share a process, where several run in parallel.
-"""
+"""Every test, and every docstring's example, starts from the same state and leaves it so."""
 
 import os
 import random
@@ -9,6 +6,11 @@ import sys
 
 import numpy as np
 import pytest
+
+# Several processes share the cores: threads of each for the same core only wait for each other.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    for threads in ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS"):
+        os.environ.setdefault(threads, "1")
 
 
 def start_over():
@@ -44,14 +46,6 @@ def shared_state():
         state["open figures"] = pyplot.get_fignums()
         state["style of figures"] = dict(pyplot.rcParams)
     return state
-
-
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the marks
-def pytest_collection_modifyitems(items):
-    """Let a file's tests share a process, for their fixtures; those that are `alone` need none."""
-    for item in items:
-        if item.get_closest_marker("alone") is None:
-            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -32,7 +32,6 @@ BY_NIGHT = (
 
 
 @pytest.mark.slow
-@pytest.mark.alone
 @pytest.mark.parametrize(
     "heading",
     [

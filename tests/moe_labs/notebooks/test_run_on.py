@@ -99,7 +99,6 @@ BY_DAY = ("07",)
 
 
 @pytest.mark.slow
-@pytest.mark.alone
 @pytest.mark.parametrize(
     "number",
     [
@@ -115,7 +114,6 @@ SINGLE = [(number, name) for number, lab in LABS.items() for name in exercises(l
 
 
 @pytest.mark.slow
-@pytest.mark.alone
 @pytest.mark.nightly
 @pytest.mark.parametrize("number", LABS)
 def test_every_other_one_solved(number):
@@ -123,7 +121,6 @@ def test_every_other_one_solved(number):
 
 
 @pytest.mark.slow
-@pytest.mark.alone
 @pytest.mark.nightly
 @pytest.mark.parametrize(("number", "name"), SINGLE)
 def test_one_solved(number, name):
@@ -131,7 +128,6 @@ def test_one_solved(number, name):
 
 
 @pytest.mark.slow
-@pytest.mark.alone
 @pytest.mark.nightly
 @pytest.mark.parametrize(("number", "name"), SINGLE)
 def test_one_wrong(number, name):
@@ -166,7 +162,6 @@ def as_handed_out(solution, answer):
 
 
 @pytest.mark.slow
-@pytest.mark.alone
 @pytest.mark.nightly
 @pytest.mark.parametrize("number", LABS)
 def test_right_answers_of_every_style(number):
